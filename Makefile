@@ -1,0 +1,36 @@
+# make demo: install and plan the social-media scenario.   make test: install and run the tests.
+.PHONY: demo test check clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SCENARIO ?= examples/social-media.yaml
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/developing: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --group dev
+	touch $@
+
+demo: $(VENV)/installed
+	mkdir -p out
+	$(BIN)/pipesim plan $(SCENARIO) --out out/report.json --plan-out out/plan.yaml
+	@echo
+	@echo "The plan that was written, simulated again:"
+	$(BIN)/pipesim simulate $(SCENARIO) --plan out/plan.yaml
+
+test: $(VENV)/developing
+	$(BIN)/pytest -n auto
+
+check: $(VENV)/developing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) out

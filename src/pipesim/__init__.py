@@ -1,0 +1,74 @@
+"""pipesim: the cheapest hardware, batch sizes and replicas that meet a pipeline's tail-latency objective.
+
+::
+
+    import pipesim as ps
+
+    scenario = ps.load("examples/social-media.yaml")
+    answer = ps.plan(scenario)
+    result = ps.simulate(scenario, answer.simulation.plan)
+
+Names are loaded when they are first used, so importing the package is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipesim.engine import SimulationResult, Workload, simulate
+    from pipesim.errors import FileFormatError, InvalidInputError, PipesimError
+    from pipesim.model import Plan, Scenario, StagePlan, read_plan, write_plan
+    from pipesim.model import load_scenario as load
+    from pipesim.planner import FeasiblePlan, Infeasible, PlanningResult, plan
+    from pipesim.traces import ArrivalTrace
+
+_HOMES = {
+    "ArrivalTrace": "pipesim.traces",
+    "FeasiblePlan": "pipesim.planner",
+    "FileFormatError": "pipesim.errors",
+    "Infeasible": "pipesim.planner",
+    "InvalidInputError": "pipesim.errors",
+    "PipesimError": "pipesim.errors",
+    "Plan": "pipesim.model",
+    "PlanningResult": "pipesim.planner",
+    "Scenario": "pipesim.model",
+    "SimulationResult": "pipesim.engine",
+    "StagePlan": "pipesim.model",
+    "Workload": "pipesim.engine",
+    "load": "pipesim.model",
+    "plan": "pipesim.planner",
+    "read_plan": "pipesim.model",
+    "simulate": "pipesim.engine",
+    "write_plan": "pipesim.model",
+}
+_RENAMED = {"load": "load_scenario"}
+
+__all__ = [
+    "ArrivalTrace",
+    "FeasiblePlan",
+    "FileFormatError",
+    "Infeasible",
+    "InvalidInputError",
+    "PipesimError",
+    "Plan",
+    "PlanningResult",
+    "Scenario",
+    "SimulationResult",
+    "StagePlan",
+    "Workload",
+    "load",
+    "plan",
+    "read_plan",
+    "simulate",
+    "write_plan",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pipesim' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), _RENAMED.get(name, name))
+
+
+def __dir__() -> list[str]:
+    return __all__

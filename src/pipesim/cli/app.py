@@ -1,0 +1,142 @@
+"""The commands."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipesim.cli import trace
+from pipesim.cli.options import AllowOutside, Json, Out, Seed, show
+
+if TYPE_CHECKING:
+    from pipesim.model import Scenario
+
+NOT_MET = 3
+
+app = typer.Typer(
+    name="pipesim",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(trace.app, name="trace")
+
+ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="The scenario file.", show_default=False)]
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"pipesim {version('pipesim')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Find the cheapest hardware, batch sizes and replicas for an inference pipeline that meet its objectives."""
+
+
+@app.command()
+def plan(
+    scenario: ScenarioFile,
+    out: Out = None,
+    plan_out: Annotated[
+        Path | None, typer.Option("--plan-out", metavar="FILE", help="Write the plan to this YAML file.")
+    ] = None,
+    json: Json = False,
+    seed: Seed = None,
+    max_evaluations: Annotated[
+        int, typer.Option("--max-evaluations", min=1, help="Run at most this many simulations.")
+    ] = 10_000,
+    allow_outside: AllowOutside = False,
+) -> None:
+    """Find the cheapest plan that meets the latency objectives."""
+    from pipesim.cli.tables import planning_progress, planning_tables
+    from pipesim.engine import Workload
+    from pipesim.files import check_output
+    from pipesim.model import write_plan
+    from pipesim.planner import FeasiblePlan
+    from pipesim.planner import plan as find_plan
+    from pipesim.report import planning_report, to_json
+
+    for path in (out, plan_out):
+        if path is not None:
+            check_output(path)
+    workload = Workload.of(_load(scenario, seed, allow_outside))
+    with planning_progress(workload.scenario.name) as progress:
+        result = find_plan(workload, max_evaluations=max_evaluations, progress=progress)
+    show(planning_tables(result), lambda: to_json(planning_report(result)), out, as_json=json)
+    if not isinstance(result, FeasiblePlan):
+        raise typer.Exit(NOT_MET)
+    if plan_out is not None:
+        write_plan(result.simulation.plan, plan_out)
+
+
+@app.command()
+def simulate(
+    scenario: ScenarioFile,
+    plan: Annotated[Path, typer.Option("--plan", metavar="FILE", help="The plan to simulate.", show_default=False)],
+    out: Out = None,
+    json: Json = False,
+    seed: Seed = None,
+    allow_outside: AllowOutside = False,
+) -> None:
+    """Show what a plan does under the scenario's traffic; exit with 3 if it misses an objective."""
+    from pipesim.cli.tables import simulation_tables
+    from pipesim.engine import simulate as run
+    from pipesim.model import read_plan
+    from pipesim.report import simulation_report, to_json
+
+    result = run(_load(scenario, seed, allow_outside), read_plan(plan))
+    show(simulation_tables(result), lambda: to_json(simulation_report(result)), out, as_json=json)
+    if not result.met:
+        raise typer.Exit(NOT_MET)
+
+
+@app.command()
+def schema(
+    what: Annotated[str, typer.Argument(help="Which file: scenario, plan or prices.")] = "scenario",
+) -> None:
+    """Print the JSON Schema of a file, for editors and checkers."""
+    import json
+
+    from pipesim.errors import invalid
+    from pipesim.model import Catalogue, Plan
+    from pipesim.model import ScenarioFile as File
+
+    kinds: dict[str, Any] = {"scenario": File, "plan": Plan, "prices": Catalogue}
+    if what not in kinds:
+        raise invalid("schema", what, "is not a file of pipesim", f"use one of {', '.join(kinds)}")
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | kinds[what].model_json_schema()
+    typer.echo(json.dumps(document, indent=2))
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")] = Path("scenario.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a commented starter scenario, ready for pipesim plan."""
+    from importlib.resources import files
+
+    from pipesim.errors import invalid
+    from pipesim.files import write_atomically
+
+    if file.exists() and not force:
+        raise invalid("init", str(file), "is there already", "name another file or pass --force")
+    write_atomically(file, (files("pipesim.cli") / "starter.yaml").read_text(encoding="utf-8"))
+    typer.echo(f"Wrote {file}. Next: pipesim plan {file}")
+
+
+def _load(path: Path, seed: int | None, allow_outside: bool) -> "Scenario":
+    from pipesim.model import load_scenario
+
+    scenario = load_scenario(path, allow_outside=allow_outside)
+    return scenario if seed is None else scenario.with_seed(seed)

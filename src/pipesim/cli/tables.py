@@ -1,0 +1,237 @@
+"""Answers as tables for people: one screen that a manager understands."""
+
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.progress import Progress as Bar
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from pipesim.engine import SimulationResult, SloOutcome
+from pipesim.planner import FeasiblePlan, Infeasible, PlanningResult
+from pipesim.planner.evaluator import Progress
+from pipesim.planner.explain import tightest
+from pipesim.report import cost_per_month
+from pipesim.traces import ArrivalTrace, describe, gap_scv
+from pipesim.units import NS_PER_S, format_duration, format_quantile, format_usd
+
+_PLAIN_WIDTH = 110
+_LONGEST_NOTE = 160
+
+
+def console() -> Console:
+    """Return the console for results; where stdout is not a terminal, lines are 110 wide and free of colour."""
+    return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False, markup=False, emoji=False)
+
+
+@contextmanager
+def planning_progress(name: str) -> Iterator[Progress | None]:
+    """Show on stderr, if it is a terminal, how many plans were simulated and what the best one costs."""
+    screen = Console(stderr=True)
+    if not screen.is_terminal:
+        yield None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Bar(*columns, console=screen, transient=True) as bar:
+        task = bar.add_task(f"Planning {name}")
+
+        def progress(evaluations: int, cheapest: Decimal | None) -> None:
+            best = "none is feasible yet" if cheapest is None else f"the cheapest feasible one {format_usd(cheapest)}/h"
+            bar.update(task, description=f"Planning {name}: {evaluations} plans simulated, {best}")
+
+        yield progress
+
+
+def planning_tables(result: PlanningResult) -> RenderableType:
+    """Return what `pipesim plan` prints."""
+    name = result.workload.scenario.name
+    effort = f"Search: InferLine's greedy planner, {_counted(result.evaluations, 'simulation')}."
+    if isinstance(result, FeasiblePlan):
+        title = _title(f"{name}: a plan that meets the objectives", good=True)
+        verified = f"{effort} The plan was run on the reference engine over the whole trace."
+        return Group(title, *_simulated(result.simulation), *_reasons(result), Text(verified), *_notes(result.caveats))
+    if isinstance(result, Infeasible):
+        title = _title(f"{name}: no plan meets the objectives", good=False)
+        remedies = [Text(f"  * {remedy}") for remedy in result.remedies]
+        traffic = Text(f"Traffic: {_traffic(result.workload.trace)}.")
+        return Group(
+            title, Text(), Text(result.reason), Text(), Text("What would have to give, any of:"), *remedies, Text(),
+            traffic, Text(effort),
+        )  # fmt: skip
+    return Group(
+        _title(f"{name}: the budget was used up before any feasible plan was found", good=False),
+        Text(effort),
+        Text("Allow more with --max-evaluations."),
+    )
+
+
+def simulation_tables(result: SimulationResult) -> RenderableType:
+    """Return what `pipesim simulate` prints."""
+    verdict = "the plan meets the objectives" if result.met else "the plan misses an objective"
+    notes = [f"{stage} is offered its whole capacity or more over the trace." for stage in result.overloaded]
+    title = _title(f"{result.workload.scenario.name}: {verdict}", good=result.met)
+    return Group(title, *_simulated(result), *_notes(tuple(notes)))
+
+
+def trace_tables(name: str, trace: ArrivalTrace) -> RenderableType:
+    """Return what `pipesim trace info` prints."""
+    scv = gap_scv(trace)
+    facts = [
+        f"{name}: {_traffic(trace)}",
+        f"Gaps: scv {_figure(scv)}, cv {_figure(math.sqrt(scv)) if scv >= 0 else '–'} (Poisson: 1)",
+    ]
+    if trace.epoch_ns:
+        facts.append(f"First query: {pd.Timestamp(trace.epoch_ns)} UTC")
+    if trace.attributes:
+        facts.append(f"Queries carry: {', '.join(trace.attributes)}")
+    table = _table("Window", "Peak /s", "Most in any window", "Index of dispersion", "Empty windows")
+    for row in describe(trace).to_dict("records"):
+        table.add_row(
+            str(row["window"]),
+            _figure(row["peak_qps"]),
+            f"{row['peak_count']:,}",
+            _figure(row["index_of_dispersion"]),
+            "–" if math.isnan(row["empty_share"]) else f"{row['empty_share']:.1%}",
+        )
+    return Group(*map(Text, facts), table)
+
+
+def _simulated(result: SimulationResult) -> list[RenderableType]:
+    return [
+        Text(),
+        _stages(result),
+        _cost(result),
+        Text(),
+        *_latency(result),
+        Text(f"Traffic: {_traffic(result.workload.trace)}."),
+    ]
+
+
+def _stages(result: SimulationResult) -> Table:
+    table = _table("Stage", "Model", "Hardware", "Replicas", "Max batch", "Mean batch", "Utilisation", "$/h", left=3)
+    for stage, row in result.stages.iterrows():
+        cost = result.plan.stage_cost_usd_per_hour(str(stage), result.workload.scenario.catalogue)
+        utilisation = "–" if math.isnan(row["utilisation"]) else f"{row['utilisation']:.0%}"
+        table.add_row(
+            str(stage),
+            row["model"],
+            row["hardware"],
+            str(row["replicas"]),
+            str(row["max_batch_size"]),
+            "–" if math.isnan(row["mean_batch_size"]) else f"{row['mean_batch_size']:.1f}",
+            Text(utilisation, style="red" if stage in result.overloaded else ""),
+            f"{cost:.2f}",
+        )
+    return table
+
+
+def _cost(result: SimulationResult) -> Text:
+    cost = result.cost_usd_per_hour
+    text = Text("Cost: ")
+    text.append(f"{format_usd(cost)} an hour, {format_usd(cost_per_month(cost), 0)} a month", style="bold")
+    return text.append(" of 730 hours")
+
+
+def _latency(result: SimulationResult) -> list[RenderableType]:
+    bounds = {format_quantile(outcome.slo.quantile): outcome for outcome in result.slos if not outcome.slo.where}
+    table = _table("Latency", "Simulated", "95 % interval", "Objective", "Over the bound", "", left=1)
+    table.columns[5].justify = "left"
+    rows = result.latency()
+    for name, row in rows.iterrows():
+        interval = _interval(row["low_s"], row["high_s"])
+        outcome = bounds.pop(str(name), None)
+        table.add_row(str(name), _seconds(row["latency_s"]), interval, *_objective(outcome))
+    others = [*bounds.values(), *(outcome for outcome in result.slos if outcome.slo.where)]
+    for outcome in others:
+        where = " and ".join(f"{key} = {value}" for key, value in outcome.slo.where.items())
+        name = format_quantile(outcome.slo.quantile) + (f" of {where}" if where else "")
+        latency = "–" if outcome.latency_ns is None else format_duration(outcome.latency_ns)
+        low, high = outcome.interval_ns.low / NS_PER_S, outcome.interval_ns.high / NS_PER_S
+        table.add_row(name, latency, _interval(low, high), *_objective(outcome))
+    return [table]
+
+
+def _objective(outcome: SloOutcome | None) -> tuple[str, str, Text]:
+    if outcome is None:
+        return "", "", Text()
+    verdict = Text("met", style="green") if outcome.met else Text("MISSED", style="bold red")
+    misses = f"{outcome.misses:,} of {outcome.allowed_misses:,} allowed"
+    return f"≤ {format_duration(outcome.slo.bound_ns)}", misses, verdict
+
+
+def _reasons(result: FeasiblePlan) -> list[RenderableType]:
+    slo = tightest(result.simulation)
+    tail = result.simulation.tail_breakdown(slo.quantile).loc[result.binding_stage]
+    total = tail["queue_delay_s"] + tail["service_time_s"]
+    waiting = tail["queue_delay_s"] / total if total else 0.0
+    headroom = result.capacity["headroom"].to_dict()[result.bottleneck]
+    lines = [
+        f"Binding: {result.binding_stage} takes {tail['share']:.0%} of the time of the slowest queries, "
+        f"{waiting:.0%} of that waiting.",
+        f"Bottleneck: {result.bottleneck} could serve {_figure(headroom)} times the mean rate with full batches.",
+    ]
+    name = format_quantile(slo.quantile)
+    for stage, row in result.one_replica_less.iterrows():
+        if row["replicas"] > 0:
+            verdict = "still met, but not found by single steps" if row["met"] else "missed"
+            saving = format_usd(Decimal(str(row["saving_usd_per_hour"])))
+            lines.append(
+                f"One replica less of {stage} would save {saving}/h: {name} {_seconds(row['latency_s'])}, {verdict}."
+            )
+    return [Text(line) for line in lines]
+
+
+def _notes(notes: tuple[str, ...]) -> list[RenderableType]:
+    if not notes:
+        return []
+    shown = [note if len(note) <= _LONGEST_NOTE else note[:_LONGEST_NOTE].rsplit(" ", 1)[0] + " …" for note in notes]
+    return [
+        Text(),
+        Text("Know before you buy:", style="bold"),
+        *(Padding(Text(f"* {note}"), (0, 0, 0, 2)) for note in shown),
+    ]
+
+
+def _title(text: str, *, good: bool) -> Text:
+    return Text(text, style="bold green" if good else "bold red")
+
+
+def _table(*columns: str, left: int = 1) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < left else "right", overflow="fold")
+    return table
+
+
+def _traffic(trace: ArrivalTrace) -> str:
+    rate = "" if math.isnan(trace.mean_rate_qps) else f", {_figure(trace.mean_rate_qps)} a second"
+    queries = "1 query" if len(trace) == 1 else f"{len(trace):,} queries"
+    return f"{queries} in {format_duration(trace.duration_ns)}{rate}"
+
+
+def _seconds(value: float) -> str:
+    return format_duration(value * NS_PER_S)
+
+
+def _interval(low_s: float, high_s: float) -> str:
+    if math.isnan(low_s):
+        return "too few queries"
+    return f"{_seconds(low_s)} – {'beyond the trace' if math.isinf(high_s) else _seconds(high_s)}"
+
+
+def _figure(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -1,0 +1,22 @@
+"""The simulation: a workload and a plan go in, timestamps and frames come out."""
+
+from pipesim.engine.inputs import EngineInputs, MissLimit, Workload
+from pipesim.engine.reference import run_reference
+from pipesim.engine.result import QUANTILES, SimulationResult, SloOutcome
+from pipesim.engine.run import Run, StageRun, same
+from pipesim.engine.simulation import meets_slos, simulate
+
+__all__ = [
+    "QUANTILES",
+    "EngineInputs",
+    "MissLimit",
+    "Run",
+    "SimulationResult",
+    "SloOutcome",
+    "StageRun",
+    "Workload",
+    "meets_slos",
+    "run_reference",
+    "same",
+    "simulate",
+]

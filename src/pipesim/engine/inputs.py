@@ -1,0 +1,232 @@
+"""What an engine is handed: arrivals, routes and luck, resolved to arrays; an engine draws and looks up nothing.
+
+:class:`Workload` is what does not depend on a plan, made once for all plans compared; :class:`EngineInputs` adds one
+plan. Both engines take the same :class:`EngineInputs`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import gammaincinv, ndtri
+
+from pipesim.engine.routing import EdgeRoutes, Routes, StageRoutes, draw_routes
+from pipesim.errors import invalid
+from pipesim.model import Dispatch, Plan, Profile, Scenario, Slo
+from pipesim.streams import stream
+from pipesim.traces import ArrivalTrace, scenario_trace
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class StageInputs:
+    """One stage of a plan, as an engine sees it.
+
+    Parameters
+    ----------
+    name
+        Of the stage, for messages.
+    routes
+        The items that visit the stage.
+    replicas, max_batch_size
+        From the plan.
+    policy, max_queue_delay_ns, dispatch
+        How batches are formed and how items reach replicas.
+    table_ns
+        Shape ``(max_batch_size + 1,)``, int64: service time by batch size.
+    overhead_ns
+        Added to every batch.
+    noise
+        Shape ``(items,)``, float64: multiplier by a batch's first item; None stands for 1 everywhere.
+    size
+        Shape ``(items,)``, float64: size of each item over the reference size; None stands for 1 everywhere.
+    combine
+        How the sizes of a batch combine: the largest (``padded``) or the mean (``packed``).
+    dispatch_draws
+        Shape ``(items, 2)``, float64 in [0, 1): for ``random`` and ``power_of_two``; else None.
+    """
+
+    name: str
+    routes: StageRoutes
+    replicas: int
+    max_batch_size: int
+    policy: Literal["greedy", "window"]
+    max_queue_delay_ns: int
+    dispatch: Dispatch
+    table_ns: Integers
+    overhead_ns: int
+    noise: Floats | None
+    size: Floats | None
+    combine: Literal["padded", "packed"]
+    dispatch_draws: Floats | None
+
+    @property
+    def items(self) -> int:
+        """Return how many items visit the stage."""
+        return int(self.routes.offsets[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInputs:
+    """One run: stages in topological order, and the edges between them."""
+
+    arrival_ns: Integers
+    stages: tuple[StageInputs, ...]
+    edges: tuple[EdgeRoutes, ...]
+
+    @property
+    def queries(self) -> int:
+        """Return how many queries enter."""
+        return int(self.arrival_ns.size)
+
+
+@dataclass(frozen=True, slots=True)
+class MissLimit:
+    """An objective as an engine checks it while it runs.
+
+    Parameters
+    ----------
+    bound_ns
+        A query that takes longer misses.
+    counts
+        Shape ``(queries,)``, bool: the queries that the objective is for.
+    allowed
+        How many of them may miss.
+    """
+
+    bound_ns: int
+    counts: npt.NDArray[np.bool_]
+    allowed: int
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A scenario's traffic with all its draws: what every plan compared is put through.
+
+    Parameters
+    ----------
+    scenario
+        The scenario that it was drawn for.
+    trace
+        The arrivals.
+    routes
+        The items of every query at every stage.
+    """
+
+    scenario: Scenario
+    trace: ArrivalTrace
+    routes: Routes
+    _luck: dict[tuple[str, ...], Floats | None] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, scenario: Scenario, trace: ArrivalTrace | None = None) -> "Workload":
+        """Return the workload of a scenario, on its own trace unless another is given.
+
+        Raises
+        ------
+        FileFormatError, InvalidInputError
+            If the trace cannot be read, or lacks an attribute that the pipeline or an objective needs.
+        """
+        if trace is None:
+            trace = scenario_trace(scenario)
+        workload = cls(scenario, trace, draw_routes(scenario.pipeline, trace, scenario.seed))
+        for stage in scenario.pipeline.stages:
+            workload._sizes(stage)
+        for slo in scenario.slos:
+            workload.concerned(slo)
+        return workload
+
+    def concerned(self, slo: Slo) -> npt.NDArray[np.bool_]:
+        """Return the queries that an objective is for, shape ``(queries,)``."""
+        return self.trace.matching(slo.where, "slo.where")
+
+    def miss_limits(self, slos: Sequence[Slo]) -> tuple[MissLimit, ...]:
+        """Return the objectives as an engine checks them."""
+        concerned = [(slo, self.concerned(slo)) for slo in slos]
+        return tuple(
+            MissLimit(slo.bound_ns, mask, slo.allowed_misses(int(np.count_nonzero(mask)))) for slo, mask in concerned
+        )
+
+    def engine_inputs(self, plan: Plan) -> EngineInputs:
+        """Return what an engine needs to run `plan`.
+
+        Raises
+        ------
+        InvalidInputError
+            If the plan does not fit the scenario.
+        """
+        self.scenario.check_plan(plan)
+        stages = tuple(
+            self._stage_inputs(name, routes, plan)
+            for name, routes in zip(self.routes.names, self.routes.stages, strict=True)
+        )
+        return EngineInputs(self.trace.times_ns, stages, self.routes.edges)
+
+    def _stage_inputs(self, name: str, routes: StageRoutes, plan: Plan) -> StageInputs:
+        stage, chosen = self.scenario.pipeline.stages[name], plan.stages[name]
+        profile = self.scenario.profiles[stage.model, chosen.hardware]
+        drawn = stage.dispatch in ("random", "power_of_two")
+        return StageInputs(
+            name,
+            routes,
+            chosen.replicas,
+            chosen.max_batch_size,
+            stage.batching.policy,
+            stage.batching.max_queue_delay_ns,
+            stage.dispatch,
+            profile.table_ns[: chosen.max_batch_size + 1],
+            stage.batch_overhead_ns,
+            self._noise(name, profile),
+            self._sizes(name),
+            stage.size.combine if stage.size else "padded",
+            self._dispatch_draws(name) if drawn else None,
+        )
+
+    def _noise(self, name: str, profile: Profile) -> Floats | None:
+        """Return the noise of each item by inversion, so that one item has the same luck on every hardware."""
+        if profile.noise_scv == 0:
+            return None
+        key = ("noise", name, profile.noise_law, repr(profile.noise_scv))
+        if key not in self._luck:
+            draws = stream(self.scenario.seed, "noise", name).random(self._items(name))
+            self._luck[key] = _noise_multipliers(draws, profile.noise_law, profile.noise_scv)
+        return self._luck[key]
+
+    def _sizes(self, name: str) -> Floats | None:
+        size = self.scenario.pipeline.stages[name].size
+        if size is None:
+            return None
+        if ("size", name) not in self._luck:
+            where = f"pipeline.{name}.size.attribute"
+            column = self.trace.attribute(size.attribute, where)
+            if column.dtype.kind != "f":
+                raise invalid(where, size.attribute, "holds text", "name an attribute that holds numbers")
+            if column.size and column.min() <= 0:
+                raise invalid(where, float(column.min()), f"is a value of {size.attribute}", "sizes must be above 0")
+            per_query = column / size.reference
+            self._luck["size", name] = per_query[self._stage_routes(name).query_of_item]
+        return self._luck["size", name]
+
+    def _dispatch_draws(self, name: str) -> Floats | None:
+        if ("dispatch", name) not in self._luck:
+            rng = stream(self.scenario.seed, "dispatch", name)
+            self._luck["dispatch", name] = rng.random((self._items(name), 2))
+        return self._luck["dispatch", name]
+
+    def _stage_routes(self, name: str) -> StageRoutes:
+        return self.routes.stages[self.routes.names.index(name)]
+
+    def _items(self, name: str) -> int:
+        return int(self._stage_routes(name).offsets[-1])
+
+
+def _noise_multipliers(draws: Floats, law: Literal["gamma", "lognormal"], scv: float) -> Floats:
+    """Return multipliers with mean 1 and the given scv, for uniform draws, by inverting the distribution function."""
+    if law == "gamma":
+        return np.asarray(gammaincinv(1 / scv, draws) * scv)
+    variance = np.log1p(scv)
+    return np.asarray(np.exp(ndtri(np.maximum(draws, 2.0**-54)) * np.sqrt(variance) - variance / 2))

@@ -1,0 +1,362 @@
+"""What a simulation tells: frames of queries, visits, items, batches and stages, quantiles, misses and cost."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipesim import units
+from pipesim.engine.breakdown import critical_items
+from pipesim.engine.inputs import Workload
+from pipesim.engine.quantiles import Interval, nearest_rank, quantile_interval_ns, share_interval
+from pipesim.engine.routing import StageRoutes
+from pipesim.engine.run import Run, StageRun
+from pipesim.model import Plan, Slo
+from pipesim.units import NS_PER_S
+
+QUANTILES = (Decimal("0.5"), Decimal("0.95"), Decimal("0.99"))
+
+
+@dataclass(frozen=True, slots=True)
+class SloOutcome:
+    """Whether one objective held.
+
+    Parameters
+    ----------
+    slo
+        The objective.
+    queries, misses, allowed_misses
+        How many it is for, how many of them exceeded the bound, and how many may.
+    latency_ns
+        The quantile that the objective names, None without queries.
+    interval_ns
+        Its 95 % confidence interval.
+    miss_rate_interval
+        The 95 % confidence interval of the share that missed.
+    """
+
+    slo: Slo
+    queries: int
+    misses: int
+    allowed_misses: int
+    latency_ns: int | None
+    interval_ns: Interval
+    miss_rate_interval: Interval
+
+    @property
+    def met(self) -> bool:
+        """Return whether the objective held."""
+        return self.misses <= self.allowed_misses
+
+    @property
+    def miss_rate(self) -> float:
+        """Return the share of queries over the bound, 0 without queries."""
+        return self.misses / self.queries if self.queries else 0.0
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """A plan put through a workload.
+
+    Frames have fixed columns; times are seconds since the trace began (``_s``). The exact integers are in `run`.
+
+    Parameters
+    ----------
+    workload, plan
+        What was put through what.
+    run
+        Timestamps as the engine gave them.
+    """
+
+    workload: Workload
+    plan: Plan
+    run: Run
+
+    @cached_property
+    def latency_ns(self) -> npt.NDArray[np.int64]:
+        """Return finish minus arrival of every query, shape ``(queries,)``, int64."""
+        return self.run.finish_ns - self.workload.trace.times_ns
+
+    @cached_property
+    def _sorted_latency_ns(self) -> npt.NDArray[np.int64]:
+        return np.sort(self.latency_ns)
+
+    def latency_quantile_ns(self, quantile: Decimal) -> int:
+        """Return a latency quantile by nearest rank: an observed latency.
+
+        Raises
+        ------
+        InvalidInputError
+            If there are no queries.
+        """
+        return nearest_rank(self._sorted_latency_ns, quantile)
+
+    @cached_property
+    def slos(self) -> tuple[SloOutcome, ...]:
+        """Return how each of the scenario's objectives fared."""
+        return tuple(self.slo_outcome(slo) for slo in self.workload.scenario.slos)
+
+    def slo_outcome(self, slo: Slo) -> SloOutcome:
+        """Return how an objective fared."""
+        latency = self.latency_ns[self.workload.concerned(slo)]
+        missed = latency > slo.bound_ns
+        return SloOutcome(
+            slo,
+            latency.size,
+            int(np.count_nonzero(missed)),
+            slo.allowed_misses(latency.size),
+            nearest_rank(np.sort(latency), slo.quantile) if latency.size else None,
+            quantile_interval_ns(latency, slo.quantile),
+            share_interval(missed),
+        )
+
+    @property
+    def met(self) -> bool:
+        """Return whether all objectives held."""
+        return all(outcome.met for outcome in self.slos)
+
+    @property
+    def cost_usd_per_hour(self) -> Decimal:
+        """Return what the plan costs an hour."""
+        return self.plan.cost_usd_per_hour(self.workload.scenario.catalogue)
+
+    @cached_property
+    def overloaded(self) -> tuple[str, ...]:
+        """Return the stages that were offered at least their capacity over the trace (utilisation ≥ 1).
+
+        Their backlog grows for as long as such traffic lasts, even if this trace ends before it breaks an objective.
+        """
+        return tuple(self.stages.index[self.stages["utilisation"] >= 1])
+
+    @cached_property
+    def queries(self) -> pd.DataFrame:
+        """Return one row per query (index ``query``): ``arrival_s``, ``finish_s``, ``latency_s``, then attributes."""
+        trace = self.workload.trace
+        columns = {
+            "arrival_s": trace.times_ns / NS_PER_S,
+            "finish_s": self.run.finish_ns / NS_PER_S,
+            "latency_s": self.latency_ns / NS_PER_S,
+            **trace.attributes,
+        }
+        return pd.DataFrame(columns, index=pd.RangeIndex(len(trace), name="query"))
+
+    @cached_property
+    def items(self) -> pd.DataFrame:
+        """Return one row per item of a visit.
+
+        Columns: ``stage``, ``query``, ``item`` (its number in the visit), ``arrival_s``, ``start_s``, ``finish_s``,
+        ``queue_delay_s``, ``service_time_s``, ``batch`` (its number at the stage).
+        """
+        return self._stacked(_items_frame)
+
+    @cached_property
+    def visits(self) -> pd.DataFrame:
+        """Return one row per visit of a query to a stage.
+
+        Columns: ``stage``, ``query``, ``items``, ``arrival_s`` and ``start_s`` (of its first item), ``finish_s`` (of
+        its last), ``duration_s`` (finish minus arrival).
+        """
+        return self._stacked(_visits_frame)
+
+    @cached_property
+    def batches(self) -> pd.DataFrame:
+        """Return one row per batch.
+
+        Columns: ``stage``, ``batch`` (numbered by start, then replica), ``replica``, ``batch_size``, ``start_s``,
+        ``finish_s``, ``service_time_s``.
+        """
+        return self._stacked(_batches_frame)
+
+    def _stacked(self, frame: Callable[[StageRoutes, StageRun], pd.DataFrame]) -> pd.DataFrame:
+        names = self.workload.routes.names
+        parts = []
+        for name, routes, run in zip(names, self.workload.routes.stages, self.run.stages, strict=True):
+            part = frame(routes, run)
+            stage = pd.Categorical([name] * len(part), categories=list(names))
+            part.insert(0, "stage", pd.Series(stage))
+            parts.append(part)
+        return pd.concat(parts, ignore_index=True)
+
+    @cached_property
+    def stages(self) -> pd.DataFrame:
+        """Return one row per stage (index ``stage``, in topological order).
+
+        Columns: ``model``, ``hardware``, ``replicas``, ``max_batch_size``, ``visits``, ``items``, ``scale_factor``
+        (items per query), ``batches``, ``mean_batch_size``, ``utilisation`` (busy time over replicas × the trace's
+        duration, NaN if it has none; may exceed 1, as the run goes on until the last query has left),
+        ``offered_load`` (the same in busy replicas), ``mean_queue_delay_s``, ``p99_queue_delay_s``,
+        ``mean_service_time_s`` (of an item's batch), ``cost_usd_per_hour`` (float).
+        """
+        rows = [
+            self._stage_row(name, routes, run)
+            for name, routes, run in zip(
+                self.workload.routes.names, self.workload.routes.stages, self.run.stages, strict=True
+            )
+        ]
+        return pd.DataFrame(rows).set_index("stage")
+
+    def _stage_row(self, name: str, routes: StageRoutes, run: StageRun) -> dict[str, object]:
+        scenario, chosen, trace = self.workload.scenario, self.plan.stages[name], self.workload.trace
+        busy_ns = int((run.batch_finish_ns - run.batch_start_ns).sum())
+        offered = busy_ns / trace.duration_ns if trace.duration_ns else float("nan")
+        wait_ns = np.sort(run.start_ns - run.arrival_ns)
+        items, batches = wait_ns.size, run.batch_size.size
+        return {
+            "stage": name,
+            "model": scenario.pipeline.stages[name].model,
+            "hardware": chosen.hardware,
+            "replicas": chosen.replicas,
+            "max_batch_size": chosen.max_batch_size,
+            "visits": int(np.count_nonzero(routes.items)),
+            "items": items,
+            "scale_factor": items / len(trace) if len(trace) else float("nan"),
+            "batches": batches,
+            "mean_batch_size": items / batches if batches else float("nan"),
+            "utilisation": offered / chosen.replicas,
+            "offered_load": offered,
+            "mean_queue_delay_s": float(wait_ns.mean()) / NS_PER_S if items else float("nan"),
+            "p99_queue_delay_s": nearest_rank(wait_ns, Decimal("0.99")) / NS_PER_S if items else float("nan"),
+            "mean_service_time_s": float((run.finish_ns - run.start_ns).mean()) / NS_PER_S if items else float("nan"),
+            "cost_usd_per_hour": float(self.plan.stage_cost_usd_per_hour(name, scenario.catalogue)),
+        }
+
+    def latency(self, quantiles: Sequence[Decimal] = QUANTILES) -> pd.DataFrame:
+        """Return latency quantiles with 95 % intervals (index ``quantile``): ``latency_s``, ``low_s``, ``high_s``.
+
+        Empty without queries.
+        """
+        rows = []
+        for quantile in quantiles if self.latency_ns.size else ():
+            interval = quantile_interval_ns(self.latency_ns, quantile)
+            rows.append(
+                {
+                    "quantile": units.format_quantile(quantile),
+                    "latency_s": self.latency_quantile_ns(quantile) / NS_PER_S,
+                    "low_s": interval.low / NS_PER_S,
+                    "high_s": interval.high / NS_PER_S,
+                }
+            )
+        return pd.DataFrame(rows, columns=["quantile", "latency_s", "low_s", "high_s"]).set_index("quantile")
+
+    @cached_property
+    def batch_sizes(self) -> pd.DataFrame:
+        """Return how often each batch size occurred: ``stage``, ``batch_size``, ``batches``, ``share_of_items``."""
+        rows = [
+            {"stage": name, "batch_size": size, "batches": count, "share_of_items": size * count / run.start_ns.size}
+            for name, run in zip(self.workload.routes.names, self.run.stages, strict=True)
+            for size, count in enumerate(np.bincount(run.batch_size).tolist())
+            if count
+        ]
+        return pd.DataFrame(rows, columns=["stage", "batch_size", "batches", "share_of_items"])
+
+    def queue_length(self, stage: str) -> pd.DataFrame:
+        """Return the items at a stage over time, one row for each instant of change.
+
+        Columns: ``time_s``, ``waiting`` (arrived, not started), ``in_service``; each holds until the next row.
+        """
+        run = self.run.stages[self.workload.routes.names.index(stage)]
+        instants = np.concatenate((run.arrival_ns, run.start_ns, run.finish_ns))
+        ones = np.ones(run.arrival_ns.size, dtype=np.int64)
+        waiting = np.concatenate((ones, -ones, 0 * ones))
+        in_service = np.concatenate((0 * ones, ones, -ones))
+        at, where = np.unique(instants, return_inverse=True)
+        return pd.DataFrame(
+            {
+                "time_s": at / NS_PER_S,
+                "waiting": np.cumsum(np.bincount(where, waiting, at.size).astype(np.int64)),
+                "in_service": np.cumsum(np.bincount(where, in_service, at.size).astype(np.int64)),
+            }
+        )
+
+    @cached_property
+    def breakdown(self) -> pd.DataFrame:
+        """Return where each query's latency was spent: one row per stage on its critical path.
+
+        Columns: ``query``, ``stage``, ``queue_delay_ns``, ``service_time_ns``. With the network delays between them
+        they add up to the query's latency exactly.
+        """
+        parts = []
+        for name, items, run in zip(
+            self.workload.routes.names, critical_items(self.workload.routes, self.run), self.run.stages, strict=True
+        ):
+            query = np.flatnonzero(items >= 0)
+            item = items[query]
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "query": query,
+                        "stage": name,
+                        "queue_delay_ns": run.start_ns[item] - run.arrival_ns[item],
+                        "service_time_ns": run.finish_ns[item] - run.start_ns[item],
+                    }
+                )
+            )
+        return pd.concat(parts, ignore_index=True)
+
+    def tail_breakdown(self, quantile: Decimal) -> pd.DataFrame:
+        """Return where the slowest queries spend their time (index ``stage``), means over those at or above a quantile.
+
+        Columns: ``queue_delay_s``, ``service_time_s``, ``share`` (of their latency).
+        """
+        names = list(self.workload.routes.names)
+        slow = np.flatnonzero(self.latency_ns >= (self.latency_quantile_ns(quantile) if self.latency_ns.size else 0))
+        rows = self.breakdown[self.breakdown["query"].isin(slow)]
+        totals = rows.groupby("stage")[["queue_delay_ns", "service_time_ns"]].sum().reindex(names, fill_value=0)
+        latency_ns = float(self.latency_ns[slow].sum())
+        means = totals / max(slow.size, 1) / NS_PER_S
+        means.columns = pd.Index(["queue_delay_s", "service_time_s"])
+        return means.assign(share=totals.sum(axis=1) / latency_ns if latency_ns else 0.0)
+
+
+def _items_frame(routes: StageRoutes, run: StageRun) -> pd.DataFrame:
+    query = routes.query_of_item
+    return pd.DataFrame(
+        {
+            "query": query,
+            "item": np.arange(query.size) - routes.offsets[query],
+            "arrival_s": run.arrival_ns / NS_PER_S,
+            "start_s": run.start_ns / NS_PER_S,
+            "finish_s": run.finish_ns / NS_PER_S,
+            "queue_delay_s": (run.start_ns - run.arrival_ns) / NS_PER_S,
+            "service_time_s": (run.finish_ns - run.start_ns) / NS_PER_S,
+            "batch": run.batch,
+        }
+    )
+
+
+def _visits_frame(routes: StageRoutes, run: StageRun) -> pd.DataFrame:
+    visited = np.flatnonzero(routes.items)
+    first = routes.offsets[visited]
+
+    def over_visits(reduce: np.ufunc, values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return np.asarray(reduce.reduceat(values, first)) if first.size else values[:0]
+
+    arrival = over_visits(np.minimum, run.arrival_ns)
+    finish = over_visits(np.maximum, run.finish_ns)
+    return pd.DataFrame(
+        {
+            "query": visited,
+            "items": routes.items[visited],
+            "arrival_s": arrival / NS_PER_S,
+            "start_s": over_visits(np.minimum, run.start_ns) / NS_PER_S,
+            "finish_s": finish / NS_PER_S,
+            "duration_s": (finish - arrival) / NS_PER_S,
+        }
+    )
+
+
+def _batches_frame(_: StageRoutes, run: StageRun) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "batch": np.arange(run.batch_size.size),
+            "replica": run.batch_replica,
+            "batch_size": run.batch_size,
+            "start_s": run.batch_start_ns / NS_PER_S,
+            "finish_s": run.batch_finish_ns / NS_PER_S,
+            "service_time_s": (run.batch_finish_ns - run.batch_start_ns) / NS_PER_S,
+        }
+    )

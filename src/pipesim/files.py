@@ -1,0 +1,193 @@
+"""Files in and out: confined to the workspace, bounded in size, hashed, written whole or not at all."""
+
+import gzip
+import hashlib
+import io
+import os
+import re
+import tempfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pipesim.errors import FileFormatError, invalid
+
+LIBRARY_PREFIX = "library:"
+MAX_DOCUMENT_BYTES = 1 << 20
+"""A scenario, plan or price file holds at most 1 MiB."""
+MAX_TABLE_BYTES = 1 << 30
+"""A profile or trace file holds at most 1 GiB, after it is expanded."""
+
+_LIBRARY_FOLDERS = {
+    "profiles": ("profiles", (".csv",)),
+    "prices": ("profiles/prices", (".yaml", ".csv")),
+    "traces": ("traces", (".csv.gz", ".csv")),
+}
+LibraryKind = Literal["profiles", "prices", "traces"]
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """What a report needs to name an input: the reference as the user wrote it, and the SHA-256 of its bytes."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Where the paths of a scenario lead.
+
+    Parameters
+    ----------
+    folder
+        The folder that relative paths start from: the one that holds the scenario file.
+    root
+        The folder that no path may leave, symbolic links followed; ``None`` lets paths lead anywhere.
+    """
+
+    folder: Path
+    root: Path | None
+
+    @classmethod
+    def around(cls, path: Path, *, allow_outside: bool = False) -> "Workspace":
+        """Return the workspace of the file or folder `path`: the repository that holds it, else its folder."""
+        folder = path.resolve()
+        if not folder.is_dir():
+            folder = folder.parent
+        repository = next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), folder)
+        return cls(folder, None if allow_outside else repository)
+
+    def locate(self, reference: str, where: str, library: LibraryKind) -> Path:
+        """Return the file that `reference` names: ``library:NAME`` or a path relative to the scenario's folder.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no such file, or the path leads out of the workspace.
+        """
+        if reference.startswith(LIBRARY_PREFIX):
+            return _locate_in_library(reference, where, library)
+        if "\0" in reference:
+            raise invalid(where, reference, "is not a path", "name a file beside the scenario")
+        path = (self.folder / reference).resolve()
+        if self.root is not None and not path.is_relative_to(self.root):
+            raise invalid(
+                where, reference, "leads out of the workspace", "copy the file into it or pass --allow-outside"
+            )
+        if not path.is_file():
+            raise invalid(where, reference, "is not a file", "a path in a file is relative to that file's folder")
+        return path
+
+
+def library_folder() -> Path:
+    """Return the folder that holds ``profiles/`` and ``traces/``: package data in a wheel, else the repository."""
+    packaged = Path(__file__).parent / "library"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2]
+
+
+def _locate_in_library(reference: str, where: str, kind: LibraryKind) -> Path:
+    name = reference.removeprefix(LIBRARY_PREFIX)
+    folder_name, suffixes = _LIBRARY_FOLDERS[kind]
+    folder = library_folder() / folder_name
+    if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):
+        for suffix in suffixes:
+            if (path := folder / f"{name}{suffix}").is_file():
+                return path
+    known = sorted({path.name.removesuffix(s) for s in suffixes for path in folder.glob(f"*{s}")})
+    raise invalid(where, reference, f"is not among the bundled {kind}", f"use one of {', '.join(known)}")
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Return the bytes of a file, expanded if its name ends in ``.gz``.
+
+    Raises
+    ------
+    FileFormatError
+        If the file cannot be read or expanded, or holds more than `limit` bytes after it is expanded.
+    """
+    try:
+        with path.open("rb") as raw:
+            source = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+            content = source.read(limit + 1)
+    except OSError as error:
+        reason = "is not a gzip file" if isinstance(error, gzip.BadGzipFile) else f"cannot be read ({error.strerror})"
+        raise FileFormatError(f"{path.name}: {reason}; check the path and the file") from error
+    except (EOFError, zlib.error) as error:
+        raise FileFormatError(f"{path.name}: the gzip data is damaged or cut short; fetch the file again") from error
+    if len(content) > limit:
+        raise FileFormatError(f"{path.name}: holds more than {limit:,} bytes, which is the limit; cut it into parts")
+    return content
+
+
+def decode_text(content: bytes, name: str) -> str:
+    """Return `content` as text, a byte order mark dropped.
+
+    Raises
+    ------
+    FileFormatError
+        If it is not UTF-8 or holds NUL bytes.
+    """
+    if b"\0" in content:
+        raise FileFormatError(f"{name}: is a binary file and not text; give the path of a text file")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileFormatError(f"{name}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of `content` in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def check_output(path: Path) -> None:
+    """Check that a file can be written, before long work whose result would otherwise be lost.
+
+    Raises
+    ------
+    InvalidInputError
+        If `path` is a folder, or lies in none that can be written to.
+    """
+    if path.is_dir():
+        raise invalid("output", str(path), "is a folder", "name a file")
+    if not path.parent.is_dir():
+        raise invalid("output", str(path), "is in a folder that does not exist", "make the folder first")
+    if not os.access(path.parent, os.W_OK):
+        raise invalid("output", str(path), "is in a folder that cannot be written to", "name another folder")
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all: into a temporary file beside it, which then takes its name.
+
+    Raises
+    ------
+    InvalidInputError
+        If the folder does not exist or cannot be written to.
+    """
+    check_output(path)
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
+            temporary.write(data)
+        temporary_path = Path(temporary.name)
+        try:
+            temporary_path.chmod(0o666 & ~_umask())
+            temporary_path.replace(path)
+        except OSError:
+            temporary_path.unlink()
+            raise
+    except OSError as error:
+        raise invalid("output", str(path), f"cannot be written ({error.strerror})", "check the folder") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def text_stream(content: bytes, name: str) -> io.StringIO:
+    """Return `content` decoded (see :func:`decode_text`) as a stream for a CSV reader."""
+    return io.StringIO(decode_text(content, name), newline="")

@@ -1,0 +1,115 @@
+"""Hardware that is paid for, the bundles of it that replicas occupy, and what they cost."""
+
+import csv
+from decimal import Decimal
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipesim.errors import FileFormatError, invalid
+from pipesim.files import decode_text, text_stream
+from pipesim.model.fields import Model, Money, Name, validated
+from pipesim.model.yaml_document import YamlDocument, parse_yaml
+
+Kind = Literal["cpu", "gpu", "tpu"]
+_ACCELERATORS_FIRST: tuple[Kind, ...] = ("tpu", "gpu", "cpu")
+_NUMBERS = ("price_usd_per_hour", "memory_gb")
+
+
+class Hardware(Model):
+    """A unit that is paid for, with its price and where and when that price was found."""
+
+    kind: Kind
+    unit: Literal["core", "gpu", "chip", "instance"]
+    price_usd_per_hour: Money
+    cloud: str = "unknown"
+    region: str = "unknown"
+    date: str = "unknown"
+    source: str = "unknown"
+    memory_gb: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    """Memory that the unit brings for a model."""
+
+
+class Catalogue(Model):
+    """Hardware units with prices, and the bundles of units that a replica can occupy.
+
+    Profiles and plans name a bundle. A unit that no bundle is named after is itself a bundle of one.
+    """
+
+    units: Annotated[dict[Name, Hardware], Field(min_length=1)]
+    bundles: dict[Name, dict[Name, Annotated[int, Field(ge=1, le=1024)]]] = {}
+
+    @model_validator(mode="after")
+    def _bundles_hold_known_units(self) -> Self:
+        for name, bundle in self.bundles.items():
+            if not bundle:
+                raise invalid(f"bundles.{name}", bundle, "is empty", "list the units that a replica occupies")
+            for unit in bundle:
+                if unit not in self.units:
+                    raise invalid(f"bundles.{name}", unit, "is not a unit", f"use one of {', '.join(self.units)}")
+        return self
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Return the names that profiles and plans may use: bundles, then the units that are bundles of one."""
+        return (*self.bundles, *(unit for unit in self.units if unit not in self.bundles))
+
+    def bundle(self, name: str) -> dict[str, int]:
+        """Return the units that one replica on `name` occupies, with their counts."""
+        return self.bundles.get(name, {name: 1})
+
+    def price_usd_per_hour(self, name: str) -> Decimal:
+        """Return what one replica on `name` costs an hour."""
+        prices = (self.units[unit].price_usd_per_hour * count for unit, count in self.bundle(name).items())
+        return sum(prices, Decimal(0))
+
+    def kind(self, name: str) -> Kind:
+        """Return the kind of the bundle: that of its accelerator, if it has one."""
+        kinds = {self.units[unit].kind for unit in self.bundle(name)}
+        return next(kind for kind in _ACCELERATORS_FIRST if kind in kinds)
+
+    def memory_gb(self, name: str) -> float | None:
+        """Return the memory that the bundle's units bring for a model, or None if a price list does not say."""
+        units = [(self.units[unit], count) for unit, count in self.bundle(name).items()]
+        main = [(unit, count) for unit, count in units if unit.kind == self.kind(name)]
+        known = [unit.memory_gb * count for unit, count in main if unit.memory_gb is not None]
+        return sum(known) if len(known) == len(main) else None
+
+
+def parse_catalogue(content: bytes, name: str) -> Catalogue:
+    """Return the catalogue in a YAML file, or in a CSV file of units (a bundle of one each).
+
+    Raises
+    ------
+    FileFormatError, InvalidInputError
+        If `content` is neither, with the line and field of the first problem.
+    """
+    if not name.endswith(".csv"):
+        return validated(Catalogue, parse_yaml(decode_text(content, name), name))
+    units: dict[str, dict[str, object]] = {}
+    lines: dict[tuple[str | int, ...], int] = {(): 1}
+    try:
+        for row in (reader := csv.DictReader(text_stream(content, name), strict=True)):
+            if None in row or None in row.values() or "name" not in row:
+                raise FileFormatError(
+                    f"{name}:{reader.line_num}: does not fit the header {reader.fieldnames}; a unit needs a name, "
+                    "kind, unit and price_usd_per_hour"
+                )
+            unit = row.pop("name")
+            if unit in units:
+                raise invalid(f"{name}:{reader.line_num}", unit, "occurs twice", "keep one of the rows")
+            units[unit] = {key: _number(key, value) for key, value in row.items() if value != ""}
+            lines |= {("units", unit, *key): reader.line_num for key in [(), *((field,) for field in row)]}
+    except csv.Error as error:
+        raise FileFormatError(f"{name}: is not valid CSV ({error}); correct the quotes") from error
+    return validated(Catalogue, YamlDocument(name, {"units": units}, lines))
+
+
+def _number(field: str, text: str) -> object:
+    if field not in _NUMBERS:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        return text

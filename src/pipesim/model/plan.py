@@ -1,0 +1,75 @@
+"""A plan: for every stage its hardware, replicas and largest batch."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BeforeValidator, Field
+
+from pipesim.errors import invalid
+from pipesim.files import MAX_DOCUMENT_BYTES, decode_text, read_bytes, write_atomically
+from pipesim.model.fields import BatchSize, Model, Name, Replicas, validated
+from pipesim.model.hardware import Catalogue
+from pipesim.model.yaml_document import parse_yaml
+
+
+def _one_hardware(value: Any) -> Any:
+    if isinstance(value, list | dict):
+        raise invalid("", value, "mixes hardware", "a stage runs on one bundle: name one, or split the stage")
+    return value
+
+
+class StagePlan(Model):
+    """What one stage runs on."""
+
+    hardware: Annotated[Name, BeforeValidator(_one_hardware)]
+    """The bundle that each replica occupies."""
+    replicas: Replicas
+    max_batch_size: BatchSize = 1
+
+
+class Plan(Model):
+    """What every stage of a pipeline runs on."""
+
+    stages: Annotated[dict[Name, StagePlan], Field(min_length=1)]
+
+    def with_stage(self, name: str, **changes: Any) -> "Plan":
+        """Return the plan with fields of one stage changed.
+
+        >>> plan = Plan(stages={"detect": StagePlan(hardware="t4", replicas=2)})
+        >>> plan.with_stage("detect", replicas=3).stages["detect"].replicas
+        3
+        """
+        changed = StagePlan.model_validate({**self.stages[name].model_dump(), **changes})
+        return Plan(stages={**self.stages, name: changed})
+
+    def stage_cost_usd_per_hour(self, name: str, catalogue: Catalogue) -> Decimal:
+        """Return what the replicas of one stage cost an hour."""
+        stage = self.stages[name]
+        return stage.replicas * catalogue.price_usd_per_hour(stage.hardware)
+
+    def cost_usd_per_hour(self, catalogue: Catalogue) -> Decimal:
+        """Return what all replicas cost an hour."""
+        return sum((self.stage_cost_usd_per_hour(name, catalogue) for name in self.stages), Decimal(0))
+
+    def to_yaml(self) -> str:
+        """Return the plan as the text of a plan file."""
+        return yaml.safe_dump(self.model_dump(), sort_keys=False)
+
+
+def read_plan(path: Path) -> Plan:
+    """Return the plan in a file.
+
+    Raises
+    ------
+    FileFormatError, InvalidInputError
+        With file, line, field and remedy.
+    """
+    content = read_bytes(path, MAX_DOCUMENT_BYTES)
+    return validated(Plan, parse_yaml(decode_text(content, path.name), path.name))
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Write a plan file, whole or not at all."""
+    write_atomically(path, plan.to_yaml())

@@ -1,0 +1,256 @@
+"""Stage profiles: how long a batch of each size takes one model on one hardware, and how well that is known."""
+
+import csv
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from pipesim.errors import FileFormatError, invalid, shown
+from pipesim.files import text_stream
+from pipesim.model.fields import MAX_BATCH_SIZE, BatchSize, Model, Name, Scv
+from pipesim.units import MAX_DURATION_NS
+
+Basis = Literal["measured", "derived", "stand-in", "unstated"]
+NoiseLaw = Literal["gamma", "lognormal"]
+_REQUIRED = ("model", "hardware", "batch_size", "latency_ms")
+_MAX_LATENCY_MS = MAX_DURATION_NS / 10**6
+_PER_CURVE = ("noise_scv", "noise_law")
+
+
+class ProfilePoint(Model):
+    """One row of a profile file."""
+
+    model: Name
+    hardware: Name
+    batch_size: BatchSize
+    latency_ms: Annotated[float, Field(gt=0, le=_MAX_LATENCY_MS)]
+    """Service time of the whole batch."""
+    latency_ms_p50: Annotated[float, Field(gt=0, le=_MAX_LATENCY_MS)] | None = None
+    latency_ms_p99: Annotated[float, Field(gt=0, le=_MAX_LATENCY_MS)] | None = None
+    noise_scv: Scv = 0.0
+    """Squared coefficient of variation of the service time, equal on all rows of a curve."""
+    noise_law: NoiseLaw = "gamma"
+    memory_gb: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    """Memory that the model needs at this batch size."""
+    basis: Basis = "unstated"
+    """What the figure rests on: a measurement, a derivation, or another model or hardware standing in."""
+    source: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The service times of one model on one hardware.
+
+    Parameters
+    ----------
+    points
+        One for each measured batch size, in ascending order, all of one model and one hardware.
+    """
+
+    points: tuple[ProfilePoint, ...]
+
+    @property
+    def model(self) -> str:
+        """Return the name of the model."""
+        return self.points[0].model
+
+    @property
+    def hardware(self) -> str:
+        """Return the name of the hardware bundle."""
+        return self.points[0].hardware
+
+    @property
+    def noise_scv(self) -> float:
+        """Return the squared coefficient of variation of the service time."""
+        return self.points[0].noise_scv
+
+    @property
+    def noise_law(self) -> NoiseLaw:
+        """Return the law of the service noise."""
+        return self.points[0].noise_law
+
+    @property
+    def max_batch_size(self) -> int:
+        """Return the largest batch size measured: nothing above it is allowed."""
+        return self.points[-1].batch_size
+
+    @cached_property
+    def table_ns(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Return the service time of every batch size, in nanoseconds.
+
+        Shape ``(max_batch_size + 1,)``, read-only; entry 0 is not used. Between measured sizes it is interpolated
+        linearly and exactly, a half rounded to even; below the smallest, the smallest's latency is taken.
+        """
+        sizes = [point.batch_size for point in self.points]
+        latencies = [max(1, round(Fraction(repr(point.latency_ms)) * 10**6)) for point in self.points]
+        table = np.full(sizes[-1] + 1, latencies[0], dtype=np.int64)
+        table[0] = 0
+        for index in range(len(sizes) - 1):
+            low, high = sizes[index], sizes[index + 1]
+            slope = Fraction(latencies[index + 1] - latencies[index], high - low)
+            for size in range(low, high + 1):
+                table[size] = round(latencies[index] + slope * (size - low))
+        table.flags.writeable = False
+        return table
+
+    def memory_gb(self, batch_size: int) -> float | None:
+        """Return the memory that the model needs for batches of up to `batch_size`, or None if it is not known."""
+        upper = next(point.batch_size for point in self.points if point.batch_size >= batch_size)
+        known = [p.memory_gb for p in self.points if p.memory_gb is not None and p.batch_size <= upper]
+        return max(known) if known else None
+
+    def throughput_qps(self, batch_size: int) -> float:
+        """Return the items a second that one replica serves in full batches of `batch_size`."""
+        return batch_size / (float(self.table_ns[batch_size]) / 1e9)
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """Return what a reader of a plan should know about the figures: stand-ins, derivations, a lone point."""
+        caveats = []
+        for basis, text in (("stand-in", "rests on a stand-in"), ("derived", "is derived, not measured as such")):
+            notes = [point.note for point in self.points if point.basis == basis]
+            if notes:
+                caveats.append(f"{self.model} on {self.hardware} {text}" + (f": {notes[0]}" if notes[0] else ""))
+        if len(self.points) == 1 and self.max_batch_size > 1:
+            caveats.append(
+                f"{self.model} on {self.hardware} was profiled at batch {self.max_batch_size} only; "
+                "smaller batches are given the same latency"
+            )
+        return tuple(caveats)
+
+
+class ProfileSet(Mapping[tuple[str, str], Profile]):
+    """Profiles by (model, hardware)."""
+
+    def __init__(self, profiles: Mapping[tuple[str, str], Profile]) -> None:
+        self._profiles = dict(profiles)
+
+    def __getitem__(self, key: tuple[str, str]) -> Profile:
+        return self._profiles[key]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._profiles)
+
+    def __len__(self) -> int:
+        return len(self._profiles)
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """Return the names of the models, each once."""
+        return tuple(dict.fromkeys(model for model, _ in self))
+
+    def hardware_of(self, model: str) -> tuple[str, ...]:
+        """Return the hardware that a model was profiled on."""
+        return tuple(hardware for name, hardware in self if name == model)
+
+    def united(self, other: "ProfileSet") -> "ProfileSet":
+        """Return the profiles of both sets.
+
+        Raises
+        ------
+        InvalidInputError
+            If both profile a model on the same hardware.
+        """
+        for model, hardware in other:
+            if (model, hardware) in self:
+                raise invalid(
+                    "profiles", f"{model} on {hardware}", "is profiled in two of the files", "remove it from one"
+                )
+        return ProfileSet({**self, **other})
+
+
+def profile_set(points: Iterable[tuple[str, ProfilePoint]]) -> ProfileSet:
+    """Return profiles from points, each with the place it comes from.
+
+    Raises
+    ------
+    InvalidInputError
+        For two points of one batch size, or a curve whose points name different noise.
+    """
+    curves: dict[tuple[str, str], dict[int, ProfilePoint]] = {}
+    for where, point in points:
+        curve = curves.setdefault((point.model, point.hardware), {})
+        label = f"{point.model} on {point.hardware}"
+        if point.batch_size in curve:
+            raise invalid(where, point.batch_size, f"is a second batch_size of {label}", "keep one row of the two")
+        for field in _PER_CURVE:
+            first = next(iter(curve.values()), point)
+            if getattr(point, field) != getattr(first, field):
+                raise invalid(where, getattr(point, field), f"is a second {field} of {label}", "use one for the curve")
+        curve[point.batch_size] = point
+    return ProfileSet(
+        {key: Profile(tuple(point for _, point in sorted(curve.items()))) for key, curve in curves.items()}
+    )
+
+
+def parse_profiles(content: bytes, name: str) -> ProfileSet:
+    """Return the profiles in a CSV file (columns: see :class:`ProfilePoint`; others are ignored).
+
+    Raises
+    ------
+    FileFormatError, InvalidInputError
+        With the line and column of the first problem.
+    """
+    reader = csv.DictReader(text_stream(content, name), strict=True)
+    try:
+        header = list(reader.fieldnames or ())
+    except csv.Error as error:
+        raise FileFormatError(f"{name}: is not valid CSV ({error}); correct the quotes") from error
+    missing = [column for column in _REQUIRED if column not in header]
+    if missing:
+        raise FileFormatError(f"{name}:1: has no column {missing[0]}; a profile needs {', '.join(_REQUIRED)}")
+    if len(set(header)) < len(header):
+        raise FileFormatError(f"{name}:1: names a column twice; keep one of them")
+    profiles = profile_set(_points(reader, name))
+    if not profiles:
+        raise FileFormatError(f"{name}: holds no rows; a profile needs at least one batch size")
+    return profiles
+
+
+def _points(reader: "csv.DictReader[str]", name: str) -> Iterator[tuple[str, ProfilePoint]]:
+    known = ProfilePoint.model_fields
+    try:
+        for row in reader:
+            where = f"{name}:{reader.line_num}"
+            if None in row or None in row.values():
+                raise FileFormatError(f"{where}: does not have the {len(reader.fieldnames or ())} fields of the header")
+            fields = {column: _cell(column, text, where) for column, text in row.items() if column in known and text}
+            for column in _REQUIRED:
+                if column not in fields:
+                    raise FileFormatError(f"{where}: {column} is empty; fill it in or remove the row")
+            try:
+                yield where, ProfilePoint.model_validate(fields)
+            except ValidationError as error:
+                problem = error.errors(include_url=False)[0]
+                rule = problem["msg"].replace("Input should", "is not allowed; it should")
+                raise invalid(f"{where}: {problem['loc'][0]}", problem["input"], rule) from error
+    except csv.Error as error:
+        raise FileFormatError(f"{name}:{reader.line_num}: is not valid CSV ({error}); correct the quotes") from error
+
+
+def _cell(column: str, text: str, where: str) -> Any:
+    if column in ("model", "hardware", "noise_law", "basis", "source", "note"):
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        raise invalid(f"{where}: {column}", text, "is not a number", "use digits and a decimal point") from None
+    if not math.isfinite(number):
+        raise invalid(f"{where}: {column}", text, "is not finite", "use a finite number")
+    if column != "batch_size":
+        return number
+    if number != int(number) or not 1 <= number <= MAX_BATCH_SIZE:
+        raise invalid(f"{where}: {column}", text, "is not allowed", f"use a whole number from 1 to {MAX_BATCH_SIZE}")
+    return int(number)
+
+
+def describe_missing(model: str, profiles: ProfileSet) -> str:
+    """Return the remedy for a model without a profile."""
+    return f"add one; the profiles know {shown(', '.join(sorted(profiles.models)))[1:-1]}"

@@ -1,0 +1,223 @@
+"""InferLine's planner, as published: a feasible plan first, then greedy steps to cheaper ones.
+
+Source: Crankshaw et al., "InferLine: ML prediction pipeline provisioning and management for tight latency
+objectives", arXiv 1812.01776, section 5, algorithms 1 and 2. Where the print leaves something open:
+
+* The first test is whether the service time alone *exceeds* the objective (some prints have it inverted). It is made
+  on the drawn routes: every stage on its fastest hardware at batch 1, nobody waiting.
+* IncreaseBatch goes to the next batch limit of the search space. It leaves the cost as it is, so it is taken when no
+  cheaper plan can be reached in one action; a batch limit then never decreases except with a lower cost, so the search
+  cannot loop, and cannot stall before every batch limit is as large as it may be.
+* DowngradeHardware replans the stage alone on the next cheaper hardware, from batch 1, the others frozen, and counts
+  only if the outcome is cheaper.
+* Of actions that lead to equal costs, RemoveReplica goes before DowngradeHardware before IncreaseBatch, and then the
+  stage that comes first in the file.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from pipesim.engine import Workload, simulate
+from pipesim.model import HardwareOption, Plan, StagePlan
+from pipesim.planner.evaluator import Evaluator, OutOfEvaluationsError, Progress, bottleneck
+from pipesim.planner.explain import describe_queueing_limit, describe_service_limit
+from pipesim.planner.result import FeasiblePlan, Infeasible, OutOfBudget, PlanningResult
+
+Action = Literal["initialise", "add replica", "remove replica", "downgrade hardware", "increase batch"]
+DEFAULT_EVALUATIONS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    action: Action
+    stage: str
+    plan: Plan
+    feasible: bool
+    taken: bool
+
+
+class _History:
+    """The steps of a search, in order."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator = evaluator
+        self._rows: list[dict[str, object]] = []
+        self._round = 0
+
+    def add(self, steps: list[_Step]) -> None:
+        for step in steps:
+            chosen = step.plan.stages[step.stage] if step.stage else None
+            self._rows.append(
+                {
+                    "round": self._round,
+                    "action": step.action,
+                    "stage": step.stage,
+                    "hardware": chosen.hardware if chosen else "",
+                    "replicas": chosen.replicas if chosen else 0,
+                    "max_batch_size": chosen.max_batch_size if chosen else 0,
+                    "cost_usd_per_hour": float(self._evaluator.cost(step.plan)),
+                    "feasible": step.feasible,
+                    "taken": step.taken,
+                    "evaluations": self._evaluator.evaluations,
+                }
+            )
+        self._round += 1
+
+    def frame(self) -> pd.DataFrame:
+        columns = [
+            "round", "action", "stage", "hardware", "replicas", "max_batch_size", "cost_usd_per_hour", "feasible",
+            "taken", "evaluations",
+        ]  # fmt: skip
+        return pd.DataFrame(self._rows, columns=columns)
+
+
+def plan_greedily(
+    workload: Workload, *, max_evaluations: int = DEFAULT_EVALUATIONS, progress: Progress | None = None
+) -> PlanningResult:
+    """Return the plan that InferLine's greedy planner finds.
+
+    Parameters
+    ----------
+    workload
+        The scenario and its traffic.
+    max_evaluations
+        How many simulations may be run; the result says so if they do not suffice.
+    progress
+        Called after each simulation.
+
+    Returns
+    -------
+    PlanningResult
+        A :class:`FeasiblePlan`; or :class:`Infeasible`, if the service time alone exceeds an objective or no number of
+        replicas in the search space suffices at batch 1; or :class:`OutOfBudget`.
+    """
+    evaluator = Evaluator(workload, max_evaluations, progress)
+    history = _History(evaluator)
+    best: Plan | None = None
+    try:
+        outcome = _initialise(evaluator, history)
+        if isinstance(outcome, Infeasible):
+            return outcome
+        following: Plan | None = outcome
+        while following is not None:
+            best = following
+            following = _next_plan(evaluator, history, best)
+    except OutOfEvaluationsError:
+        if best is None:
+            return OutOfBudget(workload, "greedy", history.frame(), evaluator.evaluations)
+    assert best is not None
+    complete = evaluator.evaluations < max_evaluations
+    return FeasiblePlan(workload, "greedy", history.frame(), evaluator.evaluations, simulate(workload, best), complete)
+
+
+def fastest(options: tuple[HardwareOption, ...]) -> HardwareOption:
+    """Return the option with the shortest service time at its smallest batch limit, the cheapest of equals."""
+    return min(
+        options,
+        key=lambda option: (
+            int(option.profile.table_ns[option.batch_sizes[0]]),
+            option.price_usd_per_hour,
+            option.hardware,
+        ),
+    )
+
+
+def _initialise(evaluator: Evaluator, history: _History) -> Plan | Infeasible:
+    """Return the first feasible plan (algorithm 1): batch 1, best hardware, replicas added at the bottleneck."""
+    workload = evaluator.workload
+    space = workload.scenario.space
+    stages = {}
+    for name, stage_space in space.items():
+        option = fastest(stage_space.options)
+        stages[name] = StagePlan(
+            hardware=option.hardware, replicas=stage_space.min_replicas, max_batch_size=option.batch_sizes[0]
+        )
+    plan = Plan(stages=stages)
+    if not evaluator.feasible_without_queues(plan):
+        reason, remedies = describe_service_limit(workload, plan)
+        return Infeasible(workload, "greedy", history.frame(), evaluator.evaluations, reason, remedies)
+    feasible = evaluator.feasible(plan)
+    history.add([_Step("initialise", "", plan, feasible, taken=True)])
+    while not feasible:
+        growing = [name for name, stage in plan.stages.items() if stage.replicas < space[name].max_replicas]
+        if not growing:
+            reason, remedies = describe_queueing_limit(simulate(workload, plan))
+            return Infeasible(workload, "greedy", history.frame(), evaluator.evaluations, reason, remedies)
+        stage = bottleneck(workload, plan, growing)
+        plan = plan.with_stage(stage, replicas=plan.stages[stage].replicas + 1)
+        feasible = evaluator.feasible(plan)
+        history.add([_Step("add replica", stage, plan, feasible, taken=True)])
+    return plan
+
+
+def _next_plan(evaluator: Evaluator, history: _History, plan: Plan) -> Plan | None:
+    """Return the cheapest feasible plan that one action leads to (algorithm 2), or None if no action leads anywhere."""
+    stages = list(plan.stages)
+    steps: list[_Step] = []
+    actions: tuple[tuple[Action, Callable[[Evaluator, Plan, str], Plan | None]], ...] = (
+        ("remove replica", _one_replica_less),
+        ("downgrade hardware", _downgrade),
+        ("increase batch", _larger_batch),
+    )
+    candidates = [
+        (action, stage, new)
+        for action, apply in actions
+        for stage in stages
+        if (new := apply(evaluator, plan, stage)) is not None
+    ]
+    candidates.sort(key=lambda candidate: evaluator.cost(candidate[2]))  # stable: equal costs stay in order
+    taken: Plan | None = None
+    for action, stage, new in candidates:
+        feasible = evaluator.feasible(new)
+        steps.append(_Step(action, stage, new, feasible, taken=feasible))
+        if feasible:
+            taken = new
+            break
+    history.add(steps)
+    return taken
+
+
+def _one_replica_less(evaluator: Evaluator, plan: Plan, stage: str) -> Plan | None:
+    replicas = plan.stages[stage].replicas
+    if replicas == evaluator.workload.scenario.space[stage].min_replicas:
+        return None
+    return plan.with_stage(stage, replicas=replicas - 1)
+
+
+def _larger_batch(evaluator: Evaluator, plan: Plan, stage: str) -> Plan | None:
+    chosen = plan.stages[stage]
+    sizes = evaluator.workload.scenario.space[stage].option(chosen.hardware).batch_sizes
+    larger = [size for size in sizes if size > chosen.max_batch_size]
+    return plan.with_stage(stage, max_batch_size=larger[0]) if larger else None
+
+
+def _downgrade(evaluator: Evaluator, plan: Plan, stage: str) -> Plan | None:
+    """Return the plan with one stage replanned alone on the next cheaper hardware, if that is feasible and cheaper."""
+    space = evaluator.workload.scenario.space[stage]
+    price = space.option(plan.stages[stage].hardware).price_usd_per_hour
+    cheaper = [option for option in space.options if option.price_usd_per_hour < price]
+    if not cheaper:
+        return None
+    option = cheaper[0]
+    cost = evaluator.cost(plan)
+    new = plan.with_stage(
+        stage, hardware=option.hardware, replicas=space.min_replicas, max_batch_size=option.batch_sizes[0]
+    )
+    if evaluator.cost(new) >= cost or not evaluator.feasible_without_queues(new):
+        return None
+    while not evaluator.feasible(new):
+        replicas = new.stages[stage].replicas
+        if replicas == space.max_replicas:
+            return None
+        new = new.with_stage(stage, replicas=replicas + 1)
+    while True:
+        less, larger = _one_replica_less(evaluator, new, stage), _larger_batch(evaluator, new, stage)
+        if less is not None and evaluator.feasible(less):
+            new = less
+        elif larger is not None and evaluator.feasible(larger):
+            new = larger
+        else:
+            return new if evaluator.cost(new) < cost else None

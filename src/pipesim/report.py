@@ -1,0 +1,142 @@
+"""Reports: everything an answer says, as plain data that is the same, byte for byte, for the same inputs and seed.
+
+Money is text with all its decimals, so that no reader rounds it; a number that does not exist (no queries, an interval
+end beyond the data) is null. No clock, host name or path is in a report.
+"""
+
+import json
+import math
+from decimal import Decimal
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+
+from pipesim.engine import SimulationResult, SloOutcome
+from pipesim.engine.inputs import Workload
+from pipesim.engine.quantiles import Interval
+from pipesim.planner import FeasiblePlan, Infeasible, PlanningResult
+from pipesim.traces import ArrivalTrace, describe, gap_scv
+from pipesim.units import HOURS_PER_MONTH, NS_PER_S, format_quantile
+
+SCHEMA_VERSION = 1
+
+
+def planning_report(result: PlanningResult) -> dict[str, Any]:
+    """Return the report of a planning run."""
+    report = _header("plan", result.workload) | {
+        "status": result.status,
+        "method": result.method,
+        "evaluations": result.evaluations,
+    }
+    if isinstance(result, FeasiblePlan):
+        report |= _simulated(result.simulation) | {
+            "search_complete": result.complete,
+            "verified_on": {"engine": "reference", "queries": len(result.workload.trace), "whole_trace": True},
+            "binding_stage": result.binding_stage,
+            "bottleneck": result.bottleneck,
+            "capacity": _rows(result.capacity),
+            "one_replica_less": _rows(result.one_replica_less),
+            "caveats": list(result.caveats),
+        }
+    if isinstance(result, Infeasible):
+        report |= {"reason": result.reason, "remedies": list(result.remedies)}
+    return report | {"history": _rows(result.history, index=False)}
+
+
+def simulation_report(result: SimulationResult) -> dict[str, Any]:
+    """Return the report of a simulation."""
+    status = "met" if result.met else "missed"
+    return _header("simulation", result.workload) | {"status": status} | _simulated(result)
+
+
+def trace_report(name: str, trace: ArrivalTrace) -> dict[str, Any]:
+    """Return the description of a trace."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "trace",
+        "pipesim_version": version("pipesim"),
+        "trace": name,
+        "inputs": [{"name": file.name, "sha256": file.sha256} for file in trace.inputs],
+        "queries": len(trace),
+        "epoch_ns": trace.epoch_ns,
+        "duration_s": trace.duration_s,
+        "mean_rate_qps": _number(trace.mean_rate_qps),
+        "gap_scv": _number(gap_scv(trace)),
+        "attributes": list(trace.attributes),
+        "windows": _rows(describe(trace), index=False),
+    }
+
+
+def to_json(report: dict[str, Any]) -> str:
+    """Return a report as text: two spaces of indent, keys in the order in which they are explained, a last newline."""
+    return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def cost_per_month(cost_usd_per_hour: Decimal) -> Decimal:
+    """Return the cost of a month of 730 hours."""
+    return cost_usd_per_hour * HOURS_PER_MONTH
+
+
+def _header(kind: str, workload: Workload) -> dict[str, Any]:
+    scenario, trace = workload.scenario, workload.trace
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": kind,
+        "pipesim_version": version("pipesim"),
+        "scenario": scenario.name,
+        "seed": scenario.seed,
+        "inputs": [{"name": file.name, "sha256": file.sha256} for file in (*scenario.inputs, *trace.inputs)],
+        "traffic": {
+            "queries": len(trace),
+            "duration_s": trace.duration_s,
+            "mean_rate_qps": _number(trace.mean_rate_qps),
+        },
+    }
+
+
+def _simulated(result: SimulationResult) -> dict[str, Any]:
+    cost = result.cost_usd_per_hour
+    return {
+        "plan": result.plan.model_dump(),
+        "cost_usd_per_hour": str(cost),
+        "cost_usd_per_month": str(cost_per_month(cost)),
+        "slos": [_slo(outcome) for outcome in result.slos],
+        "latency": _rows(result.latency()),
+        "stages": _rows(result.stages),
+        "overloaded": list(result.overloaded),
+    }
+
+
+def _slo(outcome: SloOutcome) -> dict[str, Any]:
+    return {
+        "quantile": format_quantile(outcome.slo.quantile),
+        "bound_s": outcome.slo.bound_ns / NS_PER_S,
+        "where": dict(outcome.slo.where),
+        "met": outcome.met,
+        "latency_s": None if outcome.latency_ns is None else outcome.latency_ns / NS_PER_S,
+        "latency_interval_s": _interval(outcome.interval_ns, NS_PER_S),
+        "queries": outcome.queries,
+        "misses": outcome.misses,
+        "allowed_misses": outcome.allowed_misses,
+        "miss_rate": outcome.miss_rate,
+        "miss_rate_interval": _interval(outcome.miss_rate_interval, 1),
+    }
+
+
+def _interval(interval: Interval, unit: int) -> list[float | None]:
+    return [_number(interval.low / unit), _number(interval.high / unit)]
+
+
+def _number(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _rows(frame: pd.DataFrame, *, index: bool = True) -> list[dict[str, Any]]:
+    """Return the rows of a frame as plain data, its index first."""
+    table = frame.reset_index() if index else frame
+    columns = [table[column].tolist() for column in table.columns]
+    return [
+        {str(name): _number(value) for name, value in zip(table.columns, row, strict=True)}
+        for row in zip(*columns, strict=True)
+    ]
