@@ -1,11 +1,11 @@
-"""The rules of the simulation, each by an example that a reader checks by hand. Times are (arrival, start, finish) in ms."""
+"""The rules of the simulation, each by an example that a reader checks by hand: (arrival, start, finish) in ms."""
 
 import dataclasses
 
 import numpy as np
 import pytest
-from build import MS, make_plan, make_scenario, make_trace, run_ms, run_trace
 
+from build import MS, make_plan, make_scenario, make_trace, run_ms, run_trace
 from pipesim.engine import MissLimit, Workload, run_reference
 from pipesim.model.profile import ProfilePoint, profile_set
 

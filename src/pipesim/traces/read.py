@@ -1,6 +1,7 @@
 """Recorded traffic: trace files as arrival times, exact to the nanosecond."""
 
 import io
+from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 import numpy as np
@@ -25,7 +26,7 @@ _AZURE_LLM = RecordedTraffic(
 
 
 def parse_trace(content: bytes, traffic: RecordedTraffic) -> ArrivalTrace:
-    """Return the arrivals in a trace file, times counted from the first.
+    """Return the arrivals in a trace file, times counted from the first; the epoch is known for dates only.
 
     Format ``csv`` has a header; `traffic` names the column of arrival times, what it counts (``s``, ``ms``, ``us``,
     ``ns`` of any origin, or ``datetime``: ISO 8601 without zone, taken as UTC), and the columns to keep as attributes.
@@ -51,7 +52,8 @@ def parse_trace(content: bytes, traffic: RecordedTraffic) -> ArrivalTrace:
     texts = table[layout.column].tolist()
     times = _datetimes_ns(texts, where) if layout.unit == "datetime" else _counts_ns(texts, layout.unit, where)
     attributes = {key: _attribute(table[column].tolist()) for key, column in layout.columns.items()}
-    return _trace(times, attributes, where, traffic.unsorted, InputFile(name, sha256(content)))
+    trace = _trace(times, attributes, where, traffic.unsorted, InputFile(name, sha256(content)))
+    return trace if layout.unit == "datetime" else replace(trace, epoch_ns=0)
 
 
 def _read_table(content: bytes, name: str) -> pd.DataFrame:

@@ -1,0 +1,164 @@
+"""The command line as its users meet it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+ROOT = Path(__file__).parents[1]
+SCENARIOS = [*sorted(ROOT.glob("examples/*.yaml")), ROOT / "src/pipesim/cli/starter.yaml"]
+Pipesim = Callable[..., Any]
+
+
+@pytest.fixture
+def starter(pipesim: Pipesim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    assert pipesim("init", "starter.yaml").code == 0
+    starter = tmp_path / "starter.yaml"
+    starter.write_text(starter.read_text().replace("duration: 60s", "duration: 10s"))  # the same, and quicker
+    return starter
+
+
+def test_the_starter_scenario_can_be_planned_and_its_plan_simulated(pipesim: Pipesim, starter: Path) -> None:
+    planned = pipesim("plan", starter, "--out", "report.json", "--plan-out", "plan.yaml")
+    assert (planned.code, planned.err) == (0, "")
+    for words in ("detect", "Utilisation", "Cost: $", "a month of 730 hours", "p99", "≤ 200 ms", "met", "Binding:"):
+        assert words in planned.out
+    report = json.loads(Path("report.json").read_text())
+    assert yaml.safe_load(Path("plan.yaml").read_text()) == report["plan"]
+    simulated = pipesim("simulate", starter, "--plan", "plan.yaml", "--json")
+    assert simulated.code == 0
+    again = json.loads(simulated.out)
+    assert again["status"] == "met"
+    for field in ("plan", "slos", "latency", "stages", "cost_usd_per_hour", "inputs", "seed"):
+        assert again[field] == report[field]
+
+
+def test_a_report_says_what_reproduces_it_and_holds_no_path(pipesim: Pipesim, starter: Path) -> None:
+    report = json.loads(pipesim("plan", starter, "--json").out)
+    assert report["schema_version"] == 1
+    assert re.fullmatch(r"\d+\.\d+\.\d+", report["pipesim_version"])
+    assert report["seed"] == 1
+    assert [(file["name"], len(file["sha256"])) for file in report["inputs"]] == [("starter.yaml", 64)]
+    assert str(starter.parent) not in json.dumps(report)
+    month = float(report["cost_usd_per_month"])
+    assert month == pytest.approx(730 * float(report["cost_usd_per_hour"]))
+
+
+def test_equal_inputs_and_seed_give_equal_bytes_in_another_process_folder_and_time_zone(
+    pipesim: Pipesim, starter: Path, tmp_path: Path
+) -> None:
+    here = pipesim("plan", starter, "--json").out
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "starter.yaml").write_text(starter.read_text())
+    command = [sys.executable, "-c", "from pipesim.cli import main; main()", "plan", "starter.yaml", "--json"]
+    environment = {**os.environ, "TZ": "Pacific/Auckland", "LC_ALL": "C", "PYTHONHASHSEED": "7", "PYTHONUTF8": "1"}
+    there = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True, encoding="utf-8")
+    assert there.stdout == here
+
+
+def test_another_seed_is_another_trace(pipesim: Pipesim, starter: Path) -> None:
+    one, other = (json.loads(pipesim("plan", starter, "--json", "--seed", seed).out) for seed in (1, 2))
+    assert one["traffic"]["queries"] != other["traffic"]["queries"]
+
+
+def test_an_infeasible_scenario_is_an_answer_with_its_reason_and_exit_code_3(pipesim: Pipesim, starter: Path) -> None:
+    starter.write_text(starter.read_text().replace("{p99: 200ms}", "{p99: 10ms}"))
+    result = pipesim("plan", starter, "--plan-out", "plan.yaml", "--out", "report.json")
+    assert (result.code, result.err) == (3, "")
+    assert "The service time alone exceeds the objective" in result.out
+    assert "Raise the bound of p99 to" in result.out
+    assert not Path("plan.yaml").exists()
+    assert json.loads(Path("report.json").read_text())["status"] == "infeasible"
+
+
+def test_a_plan_that_misses_its_objective_is_reported_with_exit_code_3(pipesim: Pipesim, starter: Path) -> None:
+    stages = {
+        "detect": {"hardware": "t4", "replicas": 1, "max_batch_size": 1},
+        "classify": {"hardware": "cpu", "replicas": 1, "max_batch_size": 1},
+        "store": {"hardware": "cpu", "replicas": 1, "max_batch_size": 1},
+    }
+    Path("poor.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    result = pipesim("simulate", starter, "--plan", "poor.yaml")
+    assert result.code == 3
+    assert "MISSED" in result.out
+    assert "classify is offered its whole capacity or more" in result.out
+
+
+def test_a_used_up_budget_without_a_plan_is_exit_code_3(pipesim: Pipesim, starter: Path) -> None:
+    result = pipesim("plan", starter, "--max-evaluations", 1)
+    assert result.code == 3
+    assert "--max-evaluations" in result.out
+
+
+@pytest.mark.parametrize("what", ["scenario", "plan", "prices"])
+def test_schemas_are_valid(pipesim: Pipesim, what: str) -> None:
+    Draft202012Validator.check_schema(json.loads(pipesim("schema", what).out))
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted(ROOT.glob("examples/*.yaml")), ROOT / "src/pipesim/cli/starter.yaml"], ids=lambda p: p.stem
+)
+def test_the_scenario_schema_accepts_the_examples(pipesim: Pipesim, path: Path) -> None:
+    # JSON has text keys only, as an editor's checker has: batch sizes and fan-outs become text
+    document = json.loads(json.dumps(yaml.safe_load(path.read_text())))
+    Draft202012Validator(json.loads(pipesim("schema").out)).validate(document)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("rate_qps: 100", "rate: 100"), ("{p99: 200ms}", "{p99: 200}"), ("search:", "serach:")]
+)
+def test_the_scenario_schema_refuses_what_the_program_refuses(
+    pipesim: Pipesim, starter: Path, old: str, new: str
+) -> None:
+    document = json.loads(json.dumps(yaml.safe_load(starter.read_text().replace(old, new))))
+    assert not Draft202012Validator(json.loads(pipesim("schema").out)).is_valid(document)
+
+
+def test_a_generated_trace_reads_back_and_compresses_alike(pipesim: Pipesim, tmp_path: Path) -> None:
+    for name in ("t.csv", "t.csv.gz"):
+        made = pipesim("trace", "generate", "--rate", 50, "--scv", 4, "--duration", "20s", "--out", tmp_path / name)
+        assert made.code == 0
+    layout = ("--column", "arrival_s", "--unit", "s", "--json")
+    plain, compressed = (
+        json.loads(pipesim("trace", "info", tmp_path / name, *layout).out) for name in ("t.csv", "t.csv.gz")
+    )
+    assert plain["queries"] == compressed["queries"]
+    assert plain["windows"] == compressed["windows"]
+    doubled = pipesim(
+        "trace", "info", tmp_path / "t.csv", "--column", "arrival_s", "--unit", "s", "--load", 2, "--json"
+    )
+    assert json.loads(doubled.out)["duration_s"] == pytest.approx(plain["duration_s"] / 2)
+
+
+def test_help_and_version_answer_without_the_heavy_libraries() -> None:
+    code = (
+        "import sys; sys.argv = ['pipesim', '--help']\n"
+        "from pipesim.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'numpy', 'scipy', 'pandas', 'simpy', 'networkx', 'pydantic_settings'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
+    assert out.splitlines()[-1] == "[]"
+
+
+def test_output_for_a_pipe_is_plain(pipesim: Pipesim, starter: Path) -> None:
+    assert "\x1b" not in pipesim("plan", starter).out
+
+
+def test_init_keeps_a_file_that_is_there_unless_forced(pipesim: Pipesim, starter: Path) -> None:
+    starter.write_text("mine")
+    assert pipesim("init", starter).code == 2
+    assert starter.read_text() == "mine"
+    assert pipesim("init", starter, "--force").code == 0
+    assert starter.read_text() != "mine"
