@@ -24,7 +24,7 @@ from pipesim.traces import ArrivalTrace, describe, gap_scv
 from pipesim.units import NS_PER_S, format_duration, format_quantile, format_usd
 
 _PLAIN_WIDTH = 110
-_LONGEST_NOTE = 160
+_LONGEST_NOTE = 210
 
 
 def console() -> Console:

@@ -18,12 +18,14 @@ from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit, logit
 from scipy.stats import t as student_t
 
 from pipesim.errors import invalid
 
 BATCHES = 20
 CONFIDENCE = 0.95
+_T = float(student_t.ppf((1 + CONFIDENCE) / 2, BATCHES - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,35 +69,35 @@ def quantile_interval_ns(latencies_ns: npt.NDArray[np.int64], quantile: Decimal)
     Returns
     -------
     Interval
-        In nanoseconds; the high end is infinite where it would lie beyond the largest latency observed, and both are
-        NaN with fewer than 20 queries.
+        In nanoseconds; the high end is infinite where the data cannot bound the quantile from above (always for q = 1),
+        and both are NaN with fewer than 20 queries.
     """
     count = latencies_ns.size
     if count < BATCHES:
         return Interval(float("nan"), float("nan"))
     ordered = np.sort(latencies_ns)
     above = latencies_ns > nearest_rank(ordered, quantile)
-    half_width = Fraction(float(student_t.ppf((1 + CONFIDENCE) / 2, BATCHES - 1)) * _standard_error(above))
+    half_width = Fraction(_T * _standard_error(above, float(1 - quantile)))
     low, high = _rank(Fraction(quantile) - half_width, count), _rank(Fraction(quantile) + half_width, count)
-    return Interval(float(ordered[max(low, 1) - 1]), float(ordered[high - 1]) if high <= count else float("inf"))
+    return Interval(float(ordered[max(low, 1) - 1]), float(ordered[high - 1]) if high <= count and quantile < 1 else float("inf"))
 
 
 def share_interval(hits: npt.NDArray[np.bool_]) -> Interval:
     """Return the 95 % confidence interval of a share, such as the miss rate, from hits in order of arrival.
 
-    Without any hit the high end is 3 / n, the rule of three. NaN with fewer than 20 queries.
+    It is symmetric on the logit scale, which covers small shares better than a symmetric one. Where nothing or everything
+    is a hit, the other end is 3 / n away, the rule of three. NaN with fewer than 20 queries.
     """
     if hits.size < BATCHES:
         return Interval(float("nan"), float("nan"))
-    half_width = float(student_t.ppf((1 + CONFIDENCE) / 2, BATCHES - 1)) * _standard_error(hits)
     share = float(hits.mean())
-    if share == 0:
-        return Interval(0.0, 3 / hits.size)
-    return Interval(max(0.0, share - half_width), min(1.0, share + half_width))
+    if share in (0, 1):
+        return Interval(max(0.0, share - 3 / hits.size), min(1.0, share + 3 / hits.size))
+    half_width = _T * _standard_error(hits, share) / (share * (1 - share))
+    return Interval(float(expit(logit(share) - half_width)), float(expit(logit(share) + half_width)))
 
 
-def _standard_error(hits: npt.NDArray[np.bool_]) -> float:
+def _standard_error(hits: npt.NDArray[np.bool_], share: float) -> float:
     """Return the standard error of the share of hits: by batch means, at least as for independent draws."""
     means = [float(batch.mean()) for batch in np.array_split(hits, BATCHES)]
-    share = float(hits.mean())
     return max(float(np.std(means, ddof=1)) / math.sqrt(BATCHES), math.sqrt(share * (1 - share) / hits.size))

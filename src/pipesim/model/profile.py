@@ -114,10 +114,12 @@ class Profile:
     def caveats(self) -> tuple[str, ...]:
         """Return what a reader of a plan should know about the figures: stand-ins, derivations, a lone point."""
         caveats = []
-        for basis, text in (("stand-in", "rests on a stand-in"), ("derived", "is derived, not measured as such")):
-            notes = [point.note for point in self.points if point.basis == basis]
-            if notes:
-                caveats.append(f"{self.model} on {self.hardware} {text}" + (f": {notes[0]}" if notes[0] else ""))
+        stand_ins = [point.note for point in self.points if point.basis == "stand-in"]
+        if stand_ins:
+            why = stand_ins[0].split("; ")[0]
+            caveats.append(f"{self.model} on {self.hardware} rests on a stand-in" + (f": {why}" if why else ""))
+        elif any(point.basis == "derived" for point in self.points):
+            caveats.append(f"{self.model} on {self.hardware} is derived from other figures, not measured as such")
         if len(self.points) == 1 and self.max_batch_size > 1:
             caveats.append(
                 f"{self.model} on {self.hardware} was profiled at batch {self.max_batch_size} only; "

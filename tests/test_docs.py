@@ -1,0 +1,55 @@
+"""What the documents show is what the program does."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_scenario_in_the_readme_is_that_of_the_example() -> None:
+    example = (ROOT / "examples" / "social-media.yaml").read_text()
+    (shown,) = blocks(README, "yaml")
+    assert all(line in example.splitlines() for line in shown.splitlines())
+
+
+@pytest.mark.slow
+def test_the_output_in_the_readme_is_what_the_program_prints(pipesim: Callable[..., Any]) -> None:
+    shown = blocks(README, "text")[0]
+    printed = pipesim("plan", ROOT / "examples" / "social-media.yaml").out
+    assert [line.rstrip() for line in printed.splitlines()] == shown.splitlines()
+
+
+@pytest.mark.slow
+def test_the_python_in_the_readme_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    (code,) = blocks(README, "python")
+    exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own document
+    printed = capsys.readouterr().out
+    assert "resnet-features" not in printed
+    assert "slow" in printed
+    assert "utilisation" in printed
+
+
+def test_the_scenario_in_the_docs_can_be_simulated_with_the_plan_there(
+    pipesim: Callable[..., Any], tmp_path: Path
+) -> None:
+    scenario, plan = blocks((ROOT / "docs" / "scenario.md").read_text(), "yaml")
+    (tmp_path / "shop.yaml").write_text(scenario)
+    (tmp_path / "plan.yaml").write_text(plan)
+    result = pipesim("simulate", tmp_path / "shop.yaml", "--plan", tmp_path / "plan.yaml")
+    assert (result.code, result.err) == (0, "")
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
