@@ -32,7 +32,11 @@ def planning_report(result: PlanningResult) -> dict[str, Any]:
     if isinstance(result, FeasiblePlan):
         report |= _simulated(result.simulation) | {
             "search_complete": result.complete,
-            "verified_on": {"engine": "reference", "queries": len(result.workload.trace), "whole_trace": True},
+            "verification": {
+                "engine": "reference",
+                "queries": result.verification.queries,
+                "whole_trace": result.verification.whole_trace,
+            },
             "binding_stage": result.binding_stage,
             "bottleneck": result.bottleneck,
             "capacity": _rows(result.capacity),

@@ -56,7 +56,8 @@ def planning_tables(result: PlanningResult) -> RenderableType:
     effort = f"Search: InferLine's greedy planner, {_counted(result.evaluations, 'simulation')}."
     if isinstance(result, FeasiblePlan):
         title = _title(f"{name}: a plan that meets the objectives", good=True)
-        verified = f"{effort} The plan was run on the reference engine over the whole trace."
+        part = "the whole trace" if result.verification.whole_trace else f"{result.verification.queries:,} queries"
+        verified = f"{effort} The reference engine confirmed the plan over {part}."
         return Group(title, *_simulated(result.simulation), *_reasons(result), Text(verified), *_notes(result.caveats))
     if isinstance(result, Infeasible):
         title = _title(f"{name}: no plan meets the objectives", good=False)

@@ -4,10 +4,11 @@ from pipesim.engine.inputs import EngineInputs, MissLimit, Workload
 from pipesim.engine.reference import run_reference
 from pipesim.engine.result import QUANTILES, SimulationResult, SloOutcome
 from pipesim.engine.run import Run, StageRun, same
-from pipesim.engine.simulation import meets_slos, simulate
+from pipesim.engine.simulation import Engine, run_engine, simulate
 
 __all__ = [
     "QUANTILES",
+    "Engine",
     "EngineInputs",
     "MissLimit",
     "Run",
@@ -15,7 +16,7 @@ __all__ = [
     "SloOutcome",
     "StageRun",
     "Workload",
-    "meets_slos",
+    "run_engine",
     "run_reference",
     "same",
     "simulate",

@@ -18,6 +18,7 @@ from pipesim.model import Dispatch, Plan, Profile, Scenario, Slo
 from pipesim.streams import stream
 from pipesim.traces import ArrivalTrace, scenario_trace
 
+_CLOCK_NS = 2.0**62
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
@@ -102,6 +103,10 @@ class MissLimit:
     counts: npt.NDArray[np.bool_]
     allowed: int
 
+    def is_missed(self, latency_ns: Integers) -> bool:
+        """Return whether too many of these latencies, one for each query, exceed the bound."""
+        return int(np.count_nonzero((latency_ns > self.bound_ns) & self.counts)) > self.allowed
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -137,7 +142,8 @@ class Workload:
         for stage in scenario.pipeline.stages:
             workload._sizes(stage)
         for slo in scenario.slos:
-            workload.concerned(slo)
+            if len(trace) and not workload.concerned(slo).any():
+                raise invalid("slo.where", dict(slo.where), "holds for no query of the traffic", "check the values")
         return workload
 
     def concerned(self, slo: Slo) -> npt.NDArray[np.bool_]:
@@ -164,7 +170,9 @@ class Workload:
             self._stage_inputs(name, routes, plan)
             for name, routes in zip(self.routes.names, self.routes.stages, strict=True)
         )
-        return EngineInputs(self.trace.times_ns, stages, self.routes.edges)
+        inputs = EngineInputs(self.trace.times_ns, stages, self.routes.edges)
+        _check_clock(inputs)
+        return inputs
 
     def _stage_inputs(self, name: str, routes: StageRoutes, plan: Plan) -> StageInputs:
         stage, chosen = self.scenario.pipeline.stages[name], plan.stages[name]
@@ -222,6 +230,26 @@ class Workload:
 
     def _items(self, name: str) -> int:
         return int(self._stage_routes(name).offsets[-1])
+
+
+def _check_clock(inputs: EngineInputs) -> None:
+    """Check that even if all batches were of one item and served one after the other, the clock would not overflow."""
+    longest = float(inputs.arrival_ns[-1]) if inputs.queries else 0.0
+    longest += sum(float(edge.delay_ns) for edge in inputs.edges)
+    for stage in inputs.stages:
+        if not stage.items:
+            continue
+        size = 1.0 if stage.size is None else float(stage.size.max())
+        noise = 1.0 if stage.noise is None else float(stage.noise.max())
+        service_ns = float(stage.table_ns.max()) * size * noise + stage.overhead_ns
+        longest += stage.items * (service_ns + 1) + stage.max_queue_delay_ns
+        if not longest < _CLOCK_NS:
+            raise invalid(
+                f"stage {stage.name}",
+                f"{service_ns / 1e9:.3g} s",
+                f"is its longest service time, for {stage.items} items: the clock of 146 years could overflow",
+                "check latencies, sizes and their reference, and overhead",
+            )
 
 
 def _noise_multipliers(draws: Floats, law: Literal["gamma", "lognormal"], scv: float) -> Floats:

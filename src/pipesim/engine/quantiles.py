@@ -79,14 +79,15 @@ def quantile_interval_ns(latencies_ns: npt.NDArray[np.int64], quantile: Decimal)
     above = latencies_ns > nearest_rank(ordered, quantile)
     half_width = Fraction(_T * _standard_error(above, float(1 - quantile)))
     low, high = _rank(Fraction(quantile) - half_width, count), _rank(Fraction(quantile) + half_width, count)
-    return Interval(float(ordered[max(low, 1) - 1]), float(ordered[high - 1]) if high <= count and quantile < 1 else float("inf"))
+    is_bounded = high <= count and quantile < 1
+    return Interval(float(ordered[max(low, 1) - 1]), float(ordered[high - 1]) if is_bounded else float("inf"))
 
 
 def share_interval(hits: npt.NDArray[np.bool_]) -> Interval:
     """Return the 95 % confidence interval of a share, such as the miss rate, from hits in order of arrival.
 
-    It is symmetric on the logit scale, which covers small shares better than a symmetric one. Where nothing or everything
-    is a hit, the other end is 3 / n away, the rule of three. NaN with fewer than 20 queries.
+    It is symmetric on the logit scale, which covers small shares better. Where nothing or everything is a hit, the
+    other end is 3 / n away, the rule of three. NaN with fewer than 20 queries.
     """
     if hits.size < BATCHES:
         return Interval(float("nan"), float("nan"))

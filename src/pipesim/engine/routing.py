@@ -18,7 +18,7 @@ from pipesim.model.pipeline import Edge, FanOut, PoissonFanOut, WeightedFanOut
 from pipesim.streams import stream
 from pipesim.traces import ArrivalTrace
 
-MAX_ITEMS = 200_000_000
+MAX_ITEMS = 50_000_000
 """The most items that the stages of one run may serve, all together."""
 
 Counts = npt.NDArray[np.int64]
@@ -186,7 +186,7 @@ def _edge_fan_out(
         active = trace.matching({options.choice: options.values}, where)[query]
     elif group is not None:
         draw = stream(seed, "choice", f"{group[0]}:{group[1]}").random(count)
-        siblings = pipeline.choice_groups()[group]
+        siblings = sorted(pipeline.choice_groups()[group], key=lambda sibling: sibling.name)
         edges = np.cumsum([0.0] + [sibling.options.share for sibling in siblings])
         edges[-1] = 1.0 if edges[-1] > 1 - 1e-9 else edges[-1]
         position = siblings.index(edge)

@@ -1,12 +1,18 @@
 """The one way into the engines."""
 
-from pipesim.engine.inputs import Workload
+from collections.abc import Sequence
+from typing import Literal
+
+from pipesim.engine.inputs import EngineInputs, MissLimit, Workload
 from pipesim.engine.reference import run_reference
 from pipesim.engine.result import SimulationResult
+from pipesim.engine.run import Run
 from pipesim.model import Plan, Scenario
 
+Engine = Literal["compiled", "reference"]
 
-def simulate(scenario: Scenario | Workload, plan: Plan) -> SimulationResult:
+
+def simulate(scenario: Scenario | Workload, plan: Plan, *, engine: Engine = "compiled") -> SimulationResult:
     """Return what a plan does under a scenario's traffic.
 
     Parameters
@@ -15,6 +21,8 @@ def simulate(scenario: Scenario | Workload, plan: Plan) -> SimulationResult:
         The scenario, or its workload if several plans are to be compared: drawing it once saves time.
     plan
         Hardware, replicas and batch limits of every stage.
+    engine
+        The compiled engine, or the reference engine (SimPy), which gives the same timestamps and is the definition.
 
     Raises
     ------
@@ -22,12 +30,15 @@ def simulate(scenario: Scenario | Workload, plan: Plan) -> SimulationResult:
         If the plan does not fit the scenario, or the traffic does not carry what the pipeline needs.
     """
     workload = scenario if isinstance(scenario, Workload) else Workload.of(scenario)
-    run = run_reference(workload.engine_inputs(plan))
+    run = run_engine(workload.engine_inputs(plan), engine=engine)
     assert run is not None
     return SimulationResult(workload, plan, run)
 
 
-def meets_slos(workload: Workload, plan: Plan) -> bool:
-    """Return whether a plan meets all objectives; the run ends as soon as it cannot."""
-    limits = workload.miss_limits(workload.scenario.slos)
-    return run_reference(workload.engine_inputs(plan), limits) is not None
+def run_engine(inputs: EngineInputs, limits: Sequence[MissLimit] = (), *, engine: Engine = "compiled") -> Run | None:
+    """Return what happens to every query, or None if more queries miss than one of the `limits` allows."""
+    if engine == "reference":
+        return run_reference(inputs, limits)
+    from pipesim.engine.compiled import run_compiled  # here, because numba takes its time to import
+
+    return run_compiled(inputs, limits)

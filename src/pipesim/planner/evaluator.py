@@ -3,9 +3,7 @@
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-import numpy as np
-
-from pipesim.engine import Workload, meets_slos
+from pipesim.engine import Workload, run_engine
 from pipesim.engine.unqueued import unqueued_latency_ns
 from pipesim.model import Plan
 
@@ -37,6 +35,7 @@ class Evaluator:
         self._max_evaluations = max_evaluations
         self._progress = progress
         self._known: dict[object, bool] = {}
+        self._limits = workload.miss_limits(workload.scenario.slos)
 
     def feasible(self, plan: Plan) -> bool:
         """Return whether the plan meets all objectives.
@@ -51,7 +50,7 @@ class Evaluator:
             if self.evaluations == self._max_evaluations:
                 raise OutOfEvaluationsError
             self.evaluations += 1
-            self._known[key] = meets_slos(self.workload, plan)
+            self._known[key] = run_engine(self.workload.engine_inputs(plan), self._limits) is not None
             if self._known[key] and (self.cheapest is None or self.cost(plan) < self.cheapest):
                 self.cheapest = self.cost(plan)
             if self._progress is not None:
@@ -61,10 +60,7 @@ class Evaluator:
     def feasible_without_queues(self, plan: Plan) -> bool:
         """Return whether the objectives hold if no item ever waits and each is served alone on the plan's hardware."""
         latency_ns = unqueued_latency_ns(self.workload.engine_inputs(plan))
-        limits = self.workload.miss_limits(self.workload.scenario.slos)
-        return all(
-            int(np.count_nonzero((latency_ns > limit.bound_ns) & limit.counts)) <= limit.allowed for limit in limits
-        )
+        return not any(limit.is_missed(latency_ns) for limit in self._limits)
 
     def cost(self, plan: Plan) -> Decimal:
         """Return what the plan costs an hour."""

@@ -1,5 +1,7 @@
 """Why this plan and not less, and for a scenario without a plan what would have to give."""
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -60,7 +62,7 @@ def capacity(result: SimulationResult) -> pd.DataFrame:
 
     Columns: ``throughput_qps`` (queries a second with full batches), ``headroom`` (that over the trace's mean rate).
     """
-    rate = result.workload.trace.mean_rate_qps
+    rate = result.workload.trace.mean_rate_qps or math.nan
     rows = [
         {"stage": stage, "throughput_qps": (throughput := throughput_qps(result.workload, result.plan, stage)),
          "headroom": throughput / rate}

@@ -25,6 +25,7 @@ from pipesim.model import HardwareOption, Plan, StagePlan
 from pipesim.planner.evaluator import Evaluator, OutOfEvaluationsError, Progress, bottleneck
 from pipesim.planner.explain import describe_queueing_limit, describe_service_limit
 from pipesim.planner.result import FeasiblePlan, Infeasible, OutOfBudget, PlanningResult
+from pipesim.planner.verification import verify
 
 Action = Literal["initialise", "add replica", "remove replica", "downgrade hardware", "increase batch"]
 DEFAULT_EVALUATIONS = 10_000
@@ -110,7 +111,10 @@ def plan_greedily(
             return OutOfBudget(workload, "greedy", history.frame(), evaluator.evaluations)
     assert best is not None
     complete = evaluator.evaluations < max_evaluations
-    return FeasiblePlan(workload, "greedy", history.frame(), evaluator.evaluations, simulate(workload, best), complete)
+    simulation = simulate(workload, best)
+    return FeasiblePlan(
+        workload, "greedy", history.frame(), evaluator.evaluations, simulation, verify(simulation), complete
+    )
 
 
 def fastest(options: tuple[HardwareOption, ...]) -> HardwareOption:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from pipesim.engine import SimulationResult, Workload
 from pipesim.planner.explain import binding_stage, capacity, one_replica_less
+from pipesim.planner.verification import Verification
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,15 @@ class FeasiblePlan(_Answer):
     Parameters
     ----------
     simulation
-        The plan put through the whole trace on the reference engine.
+        The plan put through the whole trace.
+    verification
+        Over how much of the trace the reference engine confirmed it.
     complete
         Whether the search ended by itself, not by its budget.
     """
 
     simulation: SimulationResult
+    verification: Verification
     complete: bool
 
     status = "feasible"
