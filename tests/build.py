@@ -62,6 +62,4 @@ def run_trace(
 ) -> Run:
     """Return the run of a plan on the reference engine."""
     plan = make_plan(scenario, replicas, max_batch_size, **stages)
-    run = run_reference(Workload.of(scenario, trace).engine_inputs(plan))
-    assert run is not None
-    return run
+    return run_reference(Workload.of(scenario, trace).engine_inputs(plan))

@@ -120,7 +120,6 @@ def _stages(result: SimulationResult) -> Table:
     table = _table("Stage", "Model", "Hardware", "Replicas", "Max batch", "Mean batch", "Utilisation", "$/h", left=3)
     for stage, row in result.stages.iterrows():
         cost = result.plan.stage_cost_usd_per_hour(str(stage), result.workload.scenario.catalogue)
-        utilisation = "–" if math.isnan(row["utilisation"]) else f"{row['utilisation']:.0%}"
         table.add_row(
             str(stage),
             row["model"],
@@ -128,10 +127,16 @@ def _stages(result: SimulationResult) -> Table:
             str(row["replicas"]),
             str(row["max_batch_size"]),
             "–" if math.isnan(row["mean_batch_size"]) else f"{row['mean_batch_size']:.1f}",
-            Text(utilisation, style="red" if stage in result.overloaded else ""),
+            Text(_utilisation(row["utilisation"]), style="red" if stage in result.overloaded else ""),
             f"{cost:.2f}",
         )
     return table
+
+
+def _utilisation(share: float) -> str:
+    if math.isnan(share):
+        return "–"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 def _cost(result: SimulationResult) -> Text:

@@ -3,9 +3,14 @@
 The stages form an acyclic graph and influence each other downstream only, so each is run to its end before the next
 begins: no global queue of events. What the reference engine does in phases of an instant is here an order of items by
 (arrival, index) and comparisons that are strict or not.
+
+For the same reason a stage's departures depend on the settings of that stage and of those upstream of it alone, and can
+be kept from one plan to the next: :class:`Departures`.
 """
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,10 +23,11 @@ from pipesim.engine.kernels import (
     Arrivals,
     Batches,
     Server,
+    finish_of_items,
     nearly_sorted_order,
     serve_central,
     serve_separate,
-    spread,
+    start_and_batch_of_items,
 )
 from pipesim.engine.run import Integers, Run, StageRun
 from pipesim.model import Dispatch
@@ -35,41 +41,105 @@ _SEPARATE: dict[Dispatch, int] = {
     "power_of_two": POWER_OF_TWO,
     "least_loaded": LEAST_LOADED,
 }
+MAX_KEPT_BYTES = 512 << 20
 
 
-def run_compiled(inputs: EngineInputs, limits: Sequence[MissLimit] = ()) -> Run | None:
-    """Return what happens to every query, or None if more queries miss than one of the `limits` allows.
-
-    It is :func:`pipesim.engine.run_reference`, timestamp for timestamp.
-    """
-    fed = {edge.downstream for edge in inputs.edges}
-    arrivals = [np.zeros(stage.items, dtype=np.int64) for stage in inputs.stages]
-    delivered = [np.zeros(inputs.queries, dtype=np.int64) for _ in inputs.stages]
-    left_ns = inputs.arrival_ns.copy()
+def run_compiled(inputs: EngineInputs) -> Run:
+    """Return what happens to every query: timestamp for timestamp what the reference engine returns."""
+    finish_ns: list[Integers] = []
+    ends_ns: list[Integers] = []
     runs: list[StageRun] = []
     for index, stage in enumerate(inputs.stages):
-        if index not in fed:
-            arrivals[index] = inputs.arrival_ns
+        arrival_ns = _arrivals(index, inputs, finish_ns, ends_ns)
+        served = _serve(stage, arrival_ns)
+        runs.append(_stage_run(arrival_ns, served))
+        finish_ns.append(runs[-1].finish_ns)
+        ends_ns.append(_visit_ends(stage, finish_ns[-1]))
+    return Run(tuple(runs), _latest(inputs, ends_ns))
+
+
+class Departures:
+    """When items left stages, kept from one plan to the next in bounded memory: the least recently used goes first.
+
+    Parameters
+    ----------
+    max_bytes
+        How much may be kept.
+    """
+
+    def __init__(self, max_bytes: int = MAX_KEPT_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[Hashable, tuple[Integers, Integers]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: Hashable) -> tuple[Integers, Integers] | None:
+        """Return the finish of items and the end of visits of a stage, if they are kept."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
+    def keep(self, key: Hashable, finish_ns: Integers, ends_ns: Integers) -> None:
+        """Keep them, and let go of what was not used for longest if that is too much."""
+        self._kept[key] = finish_ns, ends_ns
+        self._bytes += finish_ns.nbytes + ends_ns.nbytes
+        while self._bytes > self._max_bytes:
+            _, (finish, ends) = self._kept.popitem(last=False)
+            self._bytes -= finish.nbytes + ends.nbytes
+
+
+def meets_limits(inputs: EngineInputs, limits: Sequence[MissLimit], departures: Departures) -> bool:
+    """Return whether no more queries miss than the `limits` allow.
+
+    Stages are run one after the other until that is decided; those that `departures` knows, for the same settings of
+    the stage and of all upstream of it, are not run again. Use one `departures` for one workload only.
+    """
+    finish_ns: list[Integers] = []
+    ends_ns: list[Integers] = []
+    keys: list[Hashable] = []
+    for index, stage in enumerate(inputs.stages):
+        upstream = (keys[edge.upstream] for edge in inputs.edges if edge.downstream == index)
+        keys.append((stage.name, stage.setting, *upstream))
+        known = departures.get(keys[-1])
+        if known is None:
+            arrival_ns = _arrivals(index, inputs, finish_ns, ends_ns)
+            served = _serve(stage, arrival_ns)
+            finish = finish_of_items(served.order, served.following, served.batches)
+            known = finish, _visit_ends(stage, finish)
+            departures.keep(keys[-1], *known)
+        finish_ns.append(known[0])
+        ends_ns.append(known[1])
+        so_far_ns = _latest(inputs, ends_ns) - inputs.arrival_ns
+        if any(limit.is_missed(so_far_ns) for limit in limits):
+            return False
+    return True
+
+
+class _Served(NamedTuple):
+    """What a kernel found: the order of admission, the links of queues (empty: none), the batches."""
+
+    order: Integers
+    following: Integers
+    batches: Batches
+
+
+def _arrivals(index: int, inputs: EngineInputs, finish_ns: Sequence[Integers], ends_ns: Sequence[Integers]) -> Integers:
+    """Return when the items of a stage arrive, by index, from when those upstream left."""
+    stage = inputs.stages[index]
+    incoming = [edge for edge in inputs.edges if edge.downstream == index]
+    if not incoming:
+        return inputs.arrival_ns
+    arrival_ns = np.zeros(stage.items, dtype=np.int64)
+    delivered_ns = np.zeros(inputs.queries, dtype=np.int64)
+    for edge in incoming:
+        if edge.per == "query":
+            at_ns = ends_ns[edge.upstream] + edge.delay_ns
+            np.maximum(delivered_ns, at_ns, out=delivered_ns, where=edge.fan_out > 0)
         else:
-            offsets, joined = stage.routes.offsets, stage.routes.joined
-            items = _ranges(offsets[:-1], joined)
-            arrivals[index][items] = np.repeat(delivered[index], joined)
-        run = _serve(stage, arrivals[index])
-        runs.append(run)
-        ended_ns = _ends(stage, run.finish_ns)
-        np.maximum(left_ns, ended_ns, out=left_ns)
-        if any(limit.is_missed(left_ns - inputs.arrival_ns) for limit in limits):
-            return None
-        for edge in inputs.edges:
-            if edge.upstream != index:
-                continue
-            if edge.per == "query":
-                into = delivered[edge.downstream]
-                np.maximum(into, ended_ns + edge.delay_ns, out=into, where=edge.fan_out > 0)
-            else:
-                children = _ranges(edge.first_child, edge.fan_out)
-                arrivals[edge.downstream][children] = np.repeat(run.finish_ns + edge.delay_ns, edge.fan_out)
-    return Run(tuple(runs), left_ns)
+            children = _ranges(edge.first_child, edge.fan_out)
+            arrival_ns[children] = np.repeat(finish_ns[edge.upstream] + edge.delay_ns, edge.fan_out)
+    offsets, joined = stage.routes.offsets, stage.routes.joined
+    arrival_ns[_ranges(offsets[:-1], joined)] = np.repeat(delivered_ns, joined)
+    return arrival_ns
 
 
 def _ranges(first: Integers, count: Integers) -> Integers:
@@ -78,7 +148,7 @@ def _ranges(first: Integers, count: Integers) -> Integers:
     return np.asarray(np.arange(int(count.sum())) + np.repeat(first - before, count))
 
 
-def _ends(stage: StageInputs, finish_ns: Integers) -> Integers:
+def _visit_ends(stage: StageInputs, finish_ns: Integers) -> Integers:
     """Return when each query's visit ended, shape ``(queries,)``; 0 where it did not visit."""
     items = stage.routes.items
     visited = np.flatnonzero(items)
@@ -88,16 +158,12 @@ def _ends(stage: StageInputs, finish_ns: Integers) -> Integers:
     return ended_ns
 
 
-def _order(first_key: Integers, second_key: Integers) -> Integers:
-    """Return the order that sorts by two keys (the second may be empty) and then by index."""
-    order = nearly_sorted_order(first_key, second_key)
-    if order.size == first_key.size:
-        return order
-    return np.lexsort((second_key, first_key)) if second_key.size else np.argsort(first_key, kind="stable")
+def _latest(inputs: EngineInputs, ends_ns: Sequence[Integers]) -> Integers:
+    """Return when each query's last visit ended, of those known; its arrival if none is."""
+    return np.asarray(np.maximum.reduce([inputs.arrival_ns, *ends_ns]))
 
 
-def _serve(stage: StageInputs, arrival_ns: Integers) -> StageRun:
-    """Return what happens at one stage, given when its items arrive."""
+def _serve(stage: StageInputs, arrival_ns: Integers) -> _Served:
     order = _order(arrival_ns, _NO_INTEGERS)
     arrivals = Arrivals(
         arrival_ns[order],
@@ -113,15 +179,27 @@ def _serve(stage: StageInputs, arrival_ns: Integers) -> StageRun:
         stage.overhead_ns,
         stage.combine == "packed",
     )
-    following = _NO_INTEGERS
     if stage.dispatch == "central":
-        found = serve_central(arrivals, server)
-    else:
-        draws = _NO_DRAWS if stage.dispatch_draws is None else stage.dispatch_draws[order]
-        found, following = serve_separate(arrivals, server, _SEPARATE[stage.dispatch], draws)
-    number = _order(found.start_ns, found.replica)
-    batches = Batches(*(column[number] for column in found))
-    start, finish, batch = spread(order, following, batches)
+        return _Served(order, _NO_INTEGERS, serve_central(arrivals, server))
+    draws = _NO_DRAWS if stage.dispatch_draws is None else stage.dispatch_draws[order]
+    batches, following = serve_separate(arrivals, server, _SEPARATE[stage.dispatch], draws)
+    return _Served(order, following, batches)
+
+
+def _stage_run(arrival_ns: Integers, served: _Served) -> StageRun:
+    """Return the run of a stage, with batches numbered by start, then replica."""
+    number = _order(served.batches.start_ns, served.batches.replica)
+    batches = Batches(*(column[number] for column in served.batches))
+    finish_ns = finish_of_items(served.order, served.following, batches)
+    start_ns, batch = start_and_batch_of_items(served.order, served.following, batches)
     return StageRun(
-        arrival_ns, start, finish, batch, batches.start_ns, batches.finish_ns, batches.replica, batches.size
+        arrival_ns, start_ns, finish_ns, batch, batches.start_ns, batches.finish_ns, batches.replica, batches.size
     )
+
+
+def _order(first_key: Integers, second_key: Integers) -> Integers:
+    """Return the order that sorts by two keys (the second may be empty) and then by index."""
+    order = nearly_sorted_order(first_key, second_key)
+    if order.size == first_key.size:
+        return order
+    return np.lexsort((second_key, first_key)) if second_key.size else np.argsort(first_key, kind="stable")

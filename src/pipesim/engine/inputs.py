@@ -14,7 +14,7 @@ from scipy.special import gammaincinv, ndtri
 
 from pipesim.engine.routing import EdgeRoutes, Routes, StageRoutes, draw_routes
 from pipesim.errors import invalid
-from pipesim.model import Dispatch, Plan, Profile, Scenario, Slo
+from pipesim.model import Dispatch, Plan, Profile, Scenario, Slo, StagePlan
 from pipesim.streams import stream
 from pipesim.traces import ArrivalTrace, scenario_trace
 
@@ -49,6 +49,8 @@ class StageInputs:
         How the sizes of a batch combine: the largest (``padded``) or the mean (``packed``).
     dispatch_draws
         Shape ``(items, 2)``, float64 in [0, 1): for ``random`` and ``power_of_two``; else None.
+    setting
+        What the plan says: within one workload it stands for all of the above.
     """
 
     name: str
@@ -64,6 +66,8 @@ class StageInputs:
     size: Floats | None
     combine: Literal["padded", "packed"]
     dispatch_draws: Floats | None
+
+    setting: StagePlan
 
     @property
     def items(self) -> int:
@@ -192,6 +196,7 @@ class Workload:
             self._sizes(name),
             stage.size.combine if stage.size else "padded",
             self._dispatch_draws(name) if drawn else None,
+            chosen,
         )
 
     def _noise(self, name: str, profile: Profile) -> Floats | None:

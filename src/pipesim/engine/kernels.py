@@ -340,17 +340,27 @@ def nearly_sorted_order(first_key: Integers, second_key: Integers) -> Integers:
 
 
 @_compiled
-def spread(order: Integers, following: Integers, batches: Batches) -> tuple[Integers, Integers, Integers]:
-    """Return the start, finish and batch of every item by index, from numbered batches.
+def finish_of_items(order: Integers, following: Integers, batches: Batches) -> Integers:
+    """Return the finish of every item by index.
 
     `order` maps positions to indices. With an empty `following` the items of a batch follow each other in `order`.
     """
-    start, finish = np.empty(order.size, np.int64), np.empty(order.size, np.int64)
-    batch = np.empty(order.size, np.int64)
+    finish = np.empty(order.size, np.int64)
     for number in range(batches.size.size):
         position = batches.first[number]
         for _ in range(batches.size[number]):
-            item = order[position]
-            start[item], finish[item], batch[item] = batches.start_ns[number], batches.finish_ns[number], number
+            finish[order[position]] = batches.finish_ns[number]
             position = following[position] if following.size else position + 1
-    return start, finish, batch
+    return finish
+
+
+@_compiled
+def start_and_batch_of_items(order: Integers, following: Integers, batches: Batches) -> tuple[Integers, Integers]:
+    """Return the start of every item by index, and the number of its batch: see :func:`finish_of_items`."""
+    start, batch = np.empty(order.size, np.int64), np.empty(order.size, np.int64)
+    for number in range(batches.size.size):
+        position = batches.first[number]
+        for _ in range(batches.size[number]):
+            start[order[position]], batch[order[position]] = batches.start_ns[number], number
+            position = following[position] if following.size else position + 1
+    return start, batch

@@ -16,14 +16,14 @@ and nothing later in an instant causes anything earlier in it, so each instant p
 import heapq
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import numpy as np
 import simpy
 from simpy.events import EventPriority
 
-from pipesim.engine.inputs import EngineInputs, MissLimit, StageInputs
+from pipesim.engine.inputs import EngineInputs, StageInputs
 from pipesim.engine.routing import EdgeRoutes
 from pipesim.engine.run import Integers, Run, StageRun
 
@@ -38,27 +38,18 @@ class Phase:
     DISPATCH = EventPriority(4)
 
 
-def run_reference(inputs: EngineInputs, limits: Sequence[MissLimit] = ()) -> Run | None:
-    """Return what happens to every query, or None as soon as more queries miss than one of the `limits` allows.
+def run_reference(inputs: EngineInputs) -> Run:
+    """Return what happens to every query.
 
     Parameters
     ----------
     inputs
         Arrivals, stages and edges, with all luck drawn.
-    limits
-        Objectives to watch; without any the run always goes on until the last query has left.
     """
-    simulation = _Simulation(inputs, limits)
+    simulation = _Simulation(inputs)
     simulation.arrive_from_outside()
-    try:
-        simulation.environment.run()
-    except _TooManyMissesError:
-        return None
+    simulation.environment.run()
     return Run(tuple(stage.result() for stage in simulation.stages), np.array(simulation.finish_ns, dtype=np.int64))
-
-
-class _TooManyMissesError(Exception):
-    """Ends a run that can no longer meet an objective."""
 
 
 class _Happening(simpy.Event):
@@ -79,7 +70,7 @@ class _Happening(simpy.Event):
 class _Simulation:
     """The clock, the stages, and the queries on their way."""
 
-    def __init__(self, inputs: EngineInputs, limits: Sequence[MissLimit]) -> None:
+    def __init__(self, inputs: EngineInputs) -> None:
         self.environment = simpy.Environment()
         self.arrival_ns = inputs.arrival_ns.tolist()
         self.finish_ns = [0] * inputs.queries
@@ -89,8 +80,6 @@ class _Simulation:
         fed = {edge.downstream for edge in inputs.edges}
         self.sources = [stage for index, stage in enumerate(self.stages) if index not in fed]
         self.visits_left = sum((stage.routes.items > 0).astype(int) for stage in inputs.stages).tolist()  # type: ignore[union-attr]
-        self.limits = [(limit.bound_ns, limit.counts.tolist()) for limit in limits]
-        self.misses_left = [limit.allowed for limit in limits]
 
     @property
     def now(self) -> int:
@@ -116,14 +105,6 @@ class _Simulation:
         self.visits_left[query] -= 1
         if self.visits_left[query] == 0:
             self.finish_ns[query] = self.now
-            self._count_misses(query, self.now - self.arrival_ns[query])
-
-    def _count_misses(self, query: int, latency_ns: int) -> None:
-        for index, (bound_ns, counts) in enumerate(self.limits):
-            if latency_ns > bound_ns and counts[query]:
-                self.misses_left[index] -= 1
-                if self.misses_left[index] < 0:
-                    raise _TooManyMissesError
 
 
 class _Stage:

@@ -1,9 +1,8 @@
 """The one way into the engines."""
 
-from collections.abc import Sequence
 from typing import Literal
 
-from pipesim.engine.inputs import EngineInputs, MissLimit, Workload
+from pipesim.engine.inputs import EngineInputs, Workload
 from pipesim.engine.reference import run_reference
 from pipesim.engine.result import SimulationResult
 from pipesim.engine.run import Run
@@ -30,15 +29,13 @@ def simulate(scenario: Scenario | Workload, plan: Plan, *, engine: Engine = "com
         If the plan does not fit the scenario, or the traffic does not carry what the pipeline needs.
     """
     workload = scenario if isinstance(scenario, Workload) else Workload.of(scenario)
-    run = run_engine(workload.engine_inputs(plan), engine=engine)
-    assert run is not None
-    return SimulationResult(workload, plan, run)
+    return SimulationResult(workload, plan, run_engine(workload.engine_inputs(plan), engine))
 
 
-def run_engine(inputs: EngineInputs, limits: Sequence[MissLimit] = (), *, engine: Engine = "compiled") -> Run | None:
-    """Return what happens to every query, or None if more queries miss than one of the `limits` allows."""
+def run_engine(inputs: EngineInputs, engine: Engine = "compiled") -> Run:
+    """Return what happens to every query."""
     if engine == "reference":
-        return run_reference(inputs, limits)
+        return run_reference(inputs)
     from pipesim.engine.compiled import run_compiled  # here, because numba takes its time to import
 
-    return run_compiled(inputs, limits)
+    return run_compiled(inputs)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-from pipesim.engine import Workload, run_engine
+from pipesim.engine import Workload
 from pipesim.engine.unqueued import unqueued_latency_ns
 from pipesim.model import Plan
 
@@ -35,6 +35,9 @@ class Evaluator:
         self._max_evaluations = max_evaluations
         self._progress = progress
         self._known: dict[object, bool] = {}
+        from pipesim.engine.compiled import Departures, meets_limits  # here, because numba takes its time to import
+
+        self._meets_limits, self._departures = meets_limits, Departures()
         self._limits = workload.miss_limits(workload.scenario.slos)
 
     def feasible(self, plan: Plan) -> bool:
@@ -50,7 +53,8 @@ class Evaluator:
             if self.evaluations == self._max_evaluations:
                 raise OutOfEvaluationsError
             self.evaluations += 1
-            self._known[key] = run_engine(self.workload.engine_inputs(plan), self._limits) is not None
+            inputs = self.workload.engine_inputs(plan)
+            self._known[key] = self._meets_limits(inputs, self._limits, self._departures)
             if self._known[key] and (self.cheapest is None or self.cost(plan) < self.cheapest):
                 self.cheapest = self.cost(plan)
             if self._progress is not None:

@@ -1,0 +1,102 @@
+"""The compiled engine: what it adds to the reference engine. Parity is in test_parity.py."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from build import MS, make_plan, make_scenario, make_trace
+from pipesim.engine import MissLimit, Workload, run_reference, same
+from pipesim.engine import compiled as compiled_engine
+from pipesim.engine.compiled import Departures, meets_limits, run_compiled
+from pipesim.traces import gamma
+from strategies import Case, cases
+from test_parity import PARITY
+
+
+class TestLimits:
+    scenario = make_scenario({"a": {}})
+
+    def meets(self, bound_ms: float, allowed: int, counts: list[bool] | None = None) -> bool:
+        inputs = Workload.of(self.scenario, make_trace([0, 1, 2])).engine_inputs(make_plan(self.scenario))
+        mask = np.array(counts or [True] * 3)  # latencies: 10, 19, 28 ms
+        return meets_limits(inputs, [MissLimit(round(bound_ms * MS), mask, allowed)], Departures())
+
+    def test_one_miss_more_than_allowed_breaks_a_limit(self) -> None:
+        assert self.meets(15, 2)
+        assert not self.meets(15, 1)
+
+    def test_a_latency_at_the_bound_is_no_miss(self) -> None:
+        assert self.meets(28, 0)
+        assert not self.meets(28 - 1e-6, 0)
+
+    def test_only_the_queries_concerned_count(self) -> None:
+        assert self.meets(15, 0, [True, False, False])
+
+
+@PARITY
+@given(cases(), st.integers(1, 30), st.integers(0, 5))
+def test_limits_are_met_exactly_when_the_whole_run_meets_them(case: Case, bound_ms: int, allowed: int) -> None:
+    inputs = case.inputs
+    limit = MissLimit(bound_ms * MS, np.ones(inputs.queries, dtype=bool), allowed)
+    latency_ns = run_reference(inputs).finish_ns - inputs.arrival_ns
+    assert meets_limits(inputs, [limit], Departures()) == (not limit.is_missed(latency_ns))
+
+
+@PARITY
+@given(cases(), st.lists(st.tuples(st.integers(0, 4), st.integers(1, 4), st.integers(1, 30)), min_size=2, max_size=5))
+def test_what_is_kept_from_other_plans_changes_no_answer(case: Case, changes: list[tuple[int, int, int]]) -> None:
+    """A key that forgets a setting upstream would break it."""
+    workload, plan, departures = case.workload, case.plan, Departures()
+    for stage, replicas, bound_ms in changes:
+        name = workload.routes.names[stage % len(workload.routes.names)]
+        plan = plan.with_stage(name, replicas=replicas)
+        inputs = workload.engine_inputs(plan)
+        limits = [MissLimit(bound_ms * MS, np.ones(inputs.queries, dtype=bool), 1)]
+        assert meets_limits(inputs, limits, departures) == meets_limits(inputs, limits, Departures())
+
+
+def test_only_the_stage_that_changed_and_those_downstream_are_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = make_scenario({"a": {}, "b": {"after": ["a"]}, "c": {"after": ["b"]}, "beside": {"after": ["a"]}})
+    workload = Workload.of(scenario, make_trace([0, 1, 2]))
+    served = []
+    serve = compiled_engine._serve
+    monkeypatch.setattr(compiled_engine, "_serve", lambda stage, at: served.append(stage.name) or serve(stage, at))
+    departures, plan = Departures(), make_plan(scenario)
+    meets_limits(workload.engine_inputs(plan), [], departures)
+    assert served == ["a", "b", "c", "beside"]
+    served.clear()
+    meets_limits(workload.engine_inputs(plan.with_stage("b", replicas=2)), [], departures)
+    assert served == ["b", "c"]
+
+
+def test_what_is_kept_is_bounded_and_the_least_recently_used_goes_first() -> None:
+    one = np.zeros(10, dtype=np.int64)
+    departures = Departures(max_bytes=3 * 2 * one.nbytes)
+    for key in "abc":
+        departures.keep(key, one, one)
+    assert departures.get("a") is not None
+    departures.keep("d", one, one)
+    assert [departures.get(key) is not None for key in "abcd"] == [True, False, True, True]
+
+
+def test_arrivals_far_from_sorted_are_sorted_all_the_same() -> None:
+    # a slow branch and a fast one meet at c: its arrivals are far from the order of queries
+    pipeline = {
+        "a": {},
+        "slow": {"after": {"a": {"probability": 0.5, "network_delay": "60s"}}},
+        "c": {"after": ["a", "slow"]},
+    }
+    scenario = make_scenario(pipeline, {"a": {1: 0.01}, "slow": {1: 0.01}, "c": {1: 0.01}})
+    inputs = Workload.of(scenario, gamma(500, 4, queries=5000)).engine_inputs(make_plan(scenario))
+    assert same(run_compiled(inputs), run_reference(inputs))
+
+
+def test_many_replicas_with_noisy_service_keep_their_order() -> None:
+    scenario = make_scenario({"a": {}})
+    inputs = Workload.of(scenario, gamma(3000, 1, queries=5000)).engine_inputs(make_plan(scenario, replicas=40))
+    noise = np.random.default_rng(1).standard_exponential(5000)
+    noisy = replace(inputs, stages=(replace(inputs.stages[0], noise=noise),))
+    assert same(run_compiled(noisy), run_reference(noisy))
