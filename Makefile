@@ -1,5 +1,5 @@
 # make demo: install and plan the social-media scenario.   make test: install and run the tests.
-.PHONY: demo test check clean
+.PHONY: demo test check bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -31,6 +31,9 @@ check: $(VENV)/developing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/engines.py
 
 clean:
 	rm -rf $(VENV) out

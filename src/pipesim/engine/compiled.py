@@ -16,12 +16,14 @@ import numpy as np
 
 from pipesim.engine.inputs import EngineInputs, MissLimit, StageInputs
 from pipesim.engine.kernels import (
+    FINISH,
     LEAST_LOADED,
     POWER_OF_TWO,
     RANDOM,
+    REPLICA,
     ROUND_ROBIN,
-    Arrivals,
-    Batches,
+    SIZE,
+    START,
     Server,
     finish_of_items,
     nearly_sorted_order,
@@ -119,7 +121,7 @@ class _Served(NamedTuple):
 
     order: Integers
     following: Integers
-    batches: Batches
+    batches: Integers
 
 
 def _arrivals(index: int, inputs: EngineInputs, finish_ns: Sequence[Integers], ends_ns: Sequence[Integers]) -> Integers:
@@ -165,7 +167,7 @@ def _latest(inputs: EngineInputs, ends_ns: Sequence[Integers]) -> Integers:
 
 def _serve(stage: StageInputs, arrival_ns: Integers) -> _Served:
     order = _order(arrival_ns, _NO_INTEGERS)
-    arrivals = Arrivals(
+    by_position = (
         arrival_ns[order],
         _NO_FLOATS if stage.noise is None else stage.noise[order],
         _NO_FLOATS if stage.size is None else stage.size[order],
@@ -175,25 +177,26 @@ def _serve(stage: StageInputs, arrival_ns: Integers) -> _Served:
         stage.max_batch_size,
         stage.policy == "window",
         stage.max_queue_delay_ns,
-        stage.table_ns,
         stage.overhead_ns,
         stage.combine == "packed",
     )
     if stage.dispatch == "central":
-        return _Served(order, _NO_INTEGERS, serve_central(arrivals, server))
+        return _Served(order, _NO_INTEGERS, serve_central(*by_position, stage.table_ns, server))
     draws = _NO_DRAWS if stage.dispatch_draws is None else stage.dispatch_draws[order]
-    batches, following = serve_separate(arrivals, server, _SEPARATE[stage.dispatch], draws)
+    batches, following = serve_separate(*by_position, stage.table_ns, server, _SEPARATE[stage.dispatch], draws)
     return _Served(order, following, batches)
 
 
 def _stage_run(arrival_ns: Integers, served: _Served) -> StageRun:
     """Return the run of a stage, with batches numbered by start, then replica."""
-    number = _order(served.batches.start_ns, served.batches.replica)
-    batches = Batches(*(column[number] for column in served.batches))
-    finish_ns = finish_of_items(served.order, served.following, batches)
+    batches = served.batches[_order(served.batches[:, START], served.batches[:, REPLICA])]
     start_ns, batch = start_and_batch_of_items(served.order, served.following, batches)
     return StageRun(
-        arrival_ns, start_ns, finish_ns, batch, batches.start_ns, batches.finish_ns, batches.replica, batches.size
+        arrival_ns,
+        start_ns,
+        finish_of_items(served.order, served.following, batches),
+        batch,
+        *(np.ascontiguousarray(batches[:, column]) for column in (START, FINISH, REPLICA, SIZE)),
     )
 
 

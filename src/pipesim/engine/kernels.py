@@ -1,7 +1,10 @@
 """The loops of the compiled engine: one stage, from the arrivals at it to the batches that it serves.
 
 A kernel is handed its luck and decides nothing that is not in its arguments. Positions count a stage's items in order
-of admission: by arrival, then by index. Batches come out as they are found; the caller numbers them.
+of admission: by arrival, then by index. `at_ns`, `noise` and `size` are by position; empty `noise` or `size` stand for 1
+everywhere. Batches come out as they are found; the caller numbers them.
+
+State is rows of integers, one row a replica or a batch, because a row is one array and lies together in memory.
 """
 
 from collections.abc import Callable
@@ -16,63 +19,32 @@ Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 ROUND_ROBIN, RANDOM, POWER_OF_TWO, LEAST_LOADED = range(4)
+
+START, FINISH, REPLICA, SIZE, FIRST = range(5)
+"""Columns of batches: start and finish in ns, replica, number of items, position of the first of them."""
+
+# Columns of a replica with a queue of its own.
+_FIRST, _LAST, _WAITING = 0, 1, 2  # its queue: positions, linked, and how many
+_SERVING, _FREE_AT = 3, 4  # its last batch: how many items, and when it finishes
+_READY_AT = 5  # when the first batch of the queue may go, if the replica is free
+_OPEN, _OPEN_UNTIL = 6, 7  # of the window policy: the end of the queue that is still open …
+_CLOSED_FIRST, _CLOSED_LAST = 8, 9  # … and the batches before it, linked
+_COLUMNS = 10
+_CLOSED_SIZE, _CLOSED_AT, _CLOSED_NEXT = range(3)
+
 _NEVER = np.iinfo(np.int64).max
 _NONE = -1
 
 
-class Arrivals(NamedTuple):
-    """The items of a stage by position: arrival, and noise and size (empty: 1 everywhere)."""
-
-    at_ns: Integers
-    noise: Floats
-    size: Floats
-
-
 class Server(NamedTuple):
-    """What serves them: see :class:`pipesim.engine.inputs.StageInputs`."""
+    """What serves a stage: see :class:`pipesim.engine.inputs.StageInputs`."""
 
     replicas: int
     max_batch_size: int
     is_window: bool
     delay_ns: int
-    table_ns: Integers
     overhead_ns: int
     is_packed: bool
-
-
-class Batches(NamedTuple):
-    """Batches: start, finish, replica, number of items, and the position of the first."""
-
-    start_ns: Integers
-    finish_ns: Integers
-    replica: Integers
-    size: Integers
-    first: Integers
-
-
-class _Queues(NamedTuple):
-    """The replicas' queues, by replica; `following`, by position, links the items of a queue."""
-
-    first: Integers
-    last: Integers
-    waiting: Integers
-    following: Integers
-    serving: Integers
-    free_at: Integers
-    ready_at: Integers  # of the first batch, without regard to the replica
-    open_items: Integers  # of the window policy: the end of the queue that is still open …
-    open_until: Integers
-    closed_first: Integers  # … and a linked list of the batches before it
-    closed_last: Integers
-
-
-class _Closed(NamedTuple):
-    """Closed batches that wait for a replica, linked; `made` holds how many there ever were."""
-
-    size: Integers
-    at_ns: Integers
-    following: Integers
-    made: Integers
 
 
 def _compiled(function: F) -> F:
@@ -80,44 +52,14 @@ def _compiled(function: F) -> F:
 
 
 @_compiled
-def _no_batches(items: int) -> Batches:
-    return Batches(
-        np.empty(items, np.int64),
-        np.empty(items, np.int64),
-        np.empty(items, np.int64),
-        np.empty(items, np.int64),
-        np.empty(items, np.int64),
-    )
-
-
-@_compiled
-def _first_of(batches: Batches, count: int) -> Batches:
-    return Batches(
-        batches.start_ns[:count],
-        batches.finish_ns[:count],
-        batches.replica[:count],
-        batches.size[:count],
-        batches.first[:count],
-    )
-
-
-@_compiled
-def _service_ns(server: Server, batch_size: int, size: float, noise: float) -> int:
-    """Return max(1, rint(table · size · noise) + overhead): float64, left to right, half to even."""
-    service = np.float64(server.table_ns[batch_size]) * size * noise
-    return max(1, np.int64(np.rint(service)) + server.overhead_ns)  # type: ignore[return-value]
-
-
-@_compiled
-def serve_central(arrivals: Arrivals, server: Server) -> Batches:
-    """Return the batches of a stage with one queue.
+def serve_central(at_ns: Integers, noise: Floats, size: Floats, table_ns: Integers, server: Server) -> Integers:
+    """Return the batches of a stage with one queue, shape ``(batches, 5)``.
 
     The replicas wait in a ring sorted by (idle since, number): the first serves next, and as services are of similar
     length the place of a replica that comes back is near the end.
     """
-    at_ns, replicas, limit = arrivals.at_ns, server.replicas, server.max_batch_size
-    items = at_ns.size
-    batches = _no_batches(items)
+    items, replicas, limit = at_ns.size, server.replicas, server.max_batch_size
+    batches = np.empty((items, 5), np.int64)
     idle_since, number = np.full(replicas, -1, np.int64), np.arange(replicas)
     head = count = position = 0
     while position < items:
@@ -133,12 +75,17 @@ def serve_central(arrivals: Arrivals, server: Server) -> Batches:
                 start = max(start, min(due, at_ns[full]) if full < items else due)
             while end < items and end - position < limit and at_ns[end] <= start:
                 end += 1
-        size = _combined(arrivals.size[position:end], server.is_packed) if arrivals.size.size else 1.0
-        noise = arrivals.noise[position] if arrivals.noise.size else 1.0
-        finish = start + _service_ns(server, end - position, size, noise)
+        factor = 1.0
+        if size.size:
+            factor = 0.0
+            for place in range(position, end):
+                factor = factor + size[place] if server.is_packed else max(factor, size[place])
+            if server.is_packed:
+                factor /= end - position
+        multiplier = noise[position] if noise.size else 1.0
+        finish = start + _service_ns(table_ns[end - position], factor, multiplier, server.overhead_ns)
         replica = number[head]
-        batches.start_ns[count], batches.finish_ns[count], batches.replica[count] = start, finish, replica
-        batches.size[count], batches.first[count] = end - position, position
+        _note(batches[count], start, finish, replica, end - position, position)
         count += 1
         position = end
         # The place at the head has become free, and is also the place behind the last.
@@ -151,165 +98,149 @@ def serve_central(arrivals: Arrivals, server: Server) -> Batches:
             idle_since[place], number[place] = idle_since[before], number[before]
             place = before
         idle_since[place], number[place] = finish, replica
-    return _first_of(batches, count)
+    return batches[:count]
 
 
 @_compiled
-def _combined(sizes: Floats, is_packed: bool) -> float:
-    """Return the size that a batch takes: the mean, summed in queue order, or the largest."""
-    combined = 0.0
-    for size in sizes:
-        combined = combined + size if is_packed else max(combined, size)
-    return combined / sizes.size if is_packed else combined
+def _service_ns(table_ns: int, size: float, noise: float, overhead_ns: int) -> int:
+    """Return max(1, rint(table · size · noise) + overhead): float64, left to right, half to even."""
+    service = np.float64(table_ns) * size * noise
+    return max(1, np.int64(np.rint(service)) + overhead_ns)  # type: ignore[return-value]
 
 
 @_compiled
-def serve_separate(arrivals: Arrivals, server: Server, dispatch: int, draws: Floats) -> tuple[Batches, Integers]:
+def _note(batch: Integers, start: int, finish: int, replica: int, size: int, first: int) -> None:
+    batch[START], batch[FINISH], batch[REPLICA], batch[SIZE], batch[FIRST] = start, finish, replica, size, first
+
+
+@_compiled
+def serve_separate(
+    at_ns: Integers,
+    noise: Floats,
+    size: Floats,
+    table_ns: Integers,
+    server: Server,
+    dispatch: int,
+    draws: Floats,
+) -> tuple[Integers, Integers]:
     """Return the batches of a stage whose replicas have queues of their own, and the position after each in its queue.
 
     `draws` has two columns, by position. A replica is brought up to date when an item is assigned to it or its load is
     asked for. Then all that it started before this instant is known, and what waits in its queue had arrived by then.
     """
-    items, replicas = arrivals.at_ns.size, server.replicas
-    batches, count = _no_batches(items), 0
-    queues = _Queues(
-        np.full(replicas, _NONE, np.int64),
-        np.full(replicas, _NONE, np.int64),
-        np.zeros(replicas, np.int64),
-        np.full(items, _NONE, np.int64),
-        np.zeros(replicas, np.int64),
-        np.full(replicas, -1, np.int64),
-        np.full(replicas, _NEVER, np.int64),
-        np.zeros(replicas, np.int64),
-        np.full(replicas, _NEVER, np.int64),
-        np.full(replicas, _NONE, np.int64),
-        np.full(replicas, _NONE, np.int64),
-    )
-    windows = items if server.is_window else 0
-    closed = _Closed(
-        np.empty(windows, np.int64), np.empty(windows, np.int64), np.empty(windows, np.int64), np.zeros(1, np.int64)
-    )
-    for position in range(items):
-        now = arrivals.at_ns[position]
-        if dispatch == ROUND_ROBIN:
-            chosen = position % replicas
-            count = _advance(chosen, now, arrivals, server, queues, closed, batches, count)
-        elif dispatch == LEAST_LOADED:
-            chosen, lowest = 0, _NEVER
-            for replica in range(replicas):
-                count = _advance(replica, now, arrivals, server, queues, closed, batches, count)
-                load = _load(replica, now, queues)
-                if load < lowest:
-                    chosen, lowest = replica, load
-        else:
-            chosen = int(draws[position, 0] * replicas)
-            count = _advance(chosen, now, arrivals, server, queues, closed, batches, count)
-            if dispatch == POWER_OF_TWO and replicas > 1:
-                other = int(draws[position, 1] * (replicas - 1))
-                if other >= chosen:
-                    other += 1
-                count = _advance(other, now, arrivals, server, queues, closed, batches, count)
-                load, other_load = _load(chosen, now, queues), _load(other, now, queues)
-                if other_load < load or (other_load == load and other < chosen):
-                    chosen = other
-        _admit(chosen, position, now, server, queues, closed)
+    items, replicas = at_ns.size, server.replicas
+    batches, count = np.empty((items, 5), np.int64), 0
+    following = np.full(items, _NONE, np.int64)
+    closed = np.empty((items if server.is_window else 0, 3), np.int64)
+    closed_count = 0
+    state = np.zeros((replicas, _COLUMNS), np.int64)
     for replica in range(replicas):
-        count = _advance(replica, _NEVER, arrivals, server, queues, closed, batches, count)
-    return _first_of(batches, count), queues.following
+        state[replica, _FREE_AT] = _NONE
+        state[replica, _CLOSED_FIRST] = _NONE
+    for position in range(items + 1):
+        # After the last item everything runs out, as if one more came at the end of time.
+        now = at_ns[position] if position < items else _NEVER
+        asks_all = position == items or dispatch == LEAST_LOADED
+        chosen, others = 0, replicas
+        if not asks_all:
+            others = 1
+            if dispatch == ROUND_ROBIN:
+                chosen = position % replicas
+            else:
+                chosen = int(draws[position, 0] * replicas)
+                others = 2 if dispatch == POWER_OF_TWO and replicas > 1 else 1
+        lowest, best = _NEVER, chosen
+        for ask in range(others):
+            replica = chosen
+            if asks_all:
+                replica = ask
+            elif ask == 1:
+                replica = int(draws[position, 1] * (replicas - 1))
+                replica += replica >= chosen
+            row = state[replica]
+            while _starts_before(row, now, server, closed):
+                if server.is_window and row[_OPEN] > 0 and row[_OPEN_UNTIL] < now:
+                    _close(row, row[_OPEN_UNTIL], closed, closed_count)
+                    closed_count += 1
+                    continue
+                batch_size = min(row[_WAITING], server.max_batch_size)
+                ready_at = row[_READY_AT]
+                if server.is_window:
+                    batch_size = closed[row[_CLOSED_FIRST], _CLOSED_SIZE]
+                    ready_at = closed[row[_CLOSED_FIRST], _CLOSED_AT]
+                start = max(row[_FREE_AT], ready_at)
+                first = after = row[_FIRST]
+                factor = 0.0
+                for _ in range(batch_size):
+                    if size.size:
+                        factor = factor + size[after] if server.is_packed else max(factor, size[after])
+                    after = following[after]
+                if size.size == 0:
+                    factor = 1.0
+                elif server.is_packed:
+                    factor /= batch_size
+                multiplier = noise[first] if noise.size else 1.0
+                finish = start + _service_ns(table_ns[batch_size], factor, multiplier, server.overhead_ns)
+                _note(batches[count], start, finish, replica, batch_size, first)
+                count += 1
+                row[_FREE_AT], row[_SERVING], row[_FIRST] = finish, batch_size, after
+                row[_WAITING] -= batch_size
+                if server.is_window:
+                    row[_CLOSED_FIRST] = closed[row[_CLOSED_FIRST], _CLOSED_NEXT]
+                elif row[_WAITING] >= server.max_batch_size:
+                    row[_READY_AT] = start
+                elif row[_WAITING] > 0:
+                    row[_READY_AT] = at_ns[after] + server.delay_ns
+            load = row[_WAITING] + (row[_SERVING] if row[_FREE_AT] > now else 0)
+            if load < lowest or (load == lowest and replica < best):
+                lowest, best = load, replica
+        if position < items:
+            row = state[best]
+            _join(row, position, now, server, following)
+            if server.is_window and row[_OPEN] == server.max_batch_size:
+                _close(row, now, closed, closed_count)
+                closed_count += 1
+    return batches[:count], following
 
 
 @_compiled
-def _load(replica: int, now: int, queues: _Queues) -> int:
-    """Return the items assigned to a replica and not completed at this instant."""
-    return queues.waiting[replica] + (queues.serving[replica] if queues.free_at[replica] > now else 0)  # type: ignore[no-any-return]
+def _starts_before(row: Integers, now: int, server: Server, closed: Integers) -> bool:
+    """Return whether a replica starts or closes a batch before this instant."""
+    if not server.is_window:
+        return row[_WAITING] > 0 and max(row[_FREE_AT], row[_READY_AT]) < now  # type: ignore[no-any-return]
+    if row[_OPEN] > 0 and row[_OPEN_UNTIL] < now:
+        return True
+    first = row[_CLOSED_FIRST]
+    return first != _NONE and max(row[_FREE_AT], closed[first, _CLOSED_AT]) < now  # type: ignore[no-any-return]
 
 
 @_compiled
-def _admit(replica: int, position: int, now: int, server: Server, queues: _Queues, closed: _Closed) -> None:
+def _join(row: Integers, position: int, now: int, server: Server, following: Integers) -> None:
     """Let an item join a replica's queue."""
-    if queues.waiting[replica] == 0:
-        queues.first[replica] = position
-        queues.ready_at[replica] = now + server.delay_ns
+    if row[_WAITING] == 0:
+        row[_FIRST], row[_READY_AT] = position, now + server.delay_ns
     else:
-        queues.following[queues.last[replica]] = position
-    queues.last[replica] = position
-    queues.waiting[replica] += 1
+        following[row[_LAST]] = position
+    row[_LAST] = position
+    row[_WAITING] += 1
     if server.is_window:
-        if queues.open_items[replica] == 0:
-            queues.open_until[replica] = now + server.delay_ns
-        queues.open_items[replica] += 1
-        if queues.open_items[replica] == server.max_batch_size:
-            _close(replica, now, queues, closed)
-    elif queues.waiting[replica] == server.max_batch_size:
-        queues.ready_at[replica] = min(queues.ready_at[replica], now)
+        if row[_OPEN] == 0:
+            row[_OPEN_UNTIL] = now + server.delay_ns
+        row[_OPEN] += 1
+    elif row[_WAITING] == server.max_batch_size:
+        row[_READY_AT] = min(row[_READY_AT], now)
 
 
 @_compiled
-def _close(replica: int, at_ns: int, queues: _Queues, closed: _Closed) -> None:
-    """Close the open batch of a replica."""
-    batch = closed.made[0]
-    closed.made[0] += 1
-    closed.size[batch], closed.at_ns[batch], closed.following[batch] = queues.open_items[replica], at_ns, _NONE
-    if queues.closed_first[replica] == _NONE:
-        queues.closed_first[replica] = batch
+def _close(row: Integers, at_ns: int, closed: Integers, number: int) -> None:
+    """Close the open batch of a replica, as the batch of that number."""
+    closed[number, _CLOSED_SIZE], closed[number, _CLOSED_AT], closed[number, _CLOSED_NEXT] = row[_OPEN], at_ns, _NONE
+    if row[_CLOSED_FIRST] == _NONE:
+        row[_CLOSED_FIRST] = number
     else:
-        closed.following[queues.closed_last[replica]] = batch
-    queues.closed_last[replica] = batch
-    queues.open_items[replica] = 0
-
-
-@_compiled
-def _advance(
-    replica: int,
-    now: int,
-    arrivals: Arrivals,
-    server: Server,
-    queues: _Queues,
-    closed: _Closed,
-    batches: Batches,
-    count: int,
-) -> int:
-    """Let a replica start all batches that it starts before this instant; return how many batches there are then."""
-    while True:
-        if server.is_window:
-            if queues.open_items[replica] > 0 and queues.open_until[replica] < now:
-                _close(replica, queues.open_until[replica], queues, closed)
-            batch = queues.closed_first[replica]
-            if batch == _NONE:
-                return count
-            batch_size, ready_at = closed.size[batch], closed.at_ns[batch]
-        else:
-            if queues.waiting[replica] == 0:
-                return count
-            batch, batch_size = _NONE, min(queues.waiting[replica], server.max_batch_size)
-            ready_at = queues.ready_at[replica]
-        start = max(queues.free_at[replica], ready_at)
-        if start >= now:
-            return count
-        first = queues.first[replica]
-        after, size = first, 0.0
-        for _ in range(batch_size):
-            if arrivals.size.size:
-                size = size + arrivals.size[after] if server.is_packed else max(size, arrivals.size[after])
-            after = queues.following[after]
-        if arrivals.size.size == 0:
-            size = 1.0
-        elif server.is_packed:
-            size /= batch_size
-        noise = arrivals.noise[first] if arrivals.noise.size else 1.0
-        finish = start + _service_ns(server, batch_size, size, noise)
-        batches.start_ns[count], batches.finish_ns[count], batches.replica[count] = start, finish, replica
-        batches.size[count], batches.first[count] = batch_size, first
-        count += 1
-        queues.free_at[replica], queues.serving[replica] = finish, batch_size
-        queues.first[replica] = after
-        queues.waiting[replica] -= batch_size
-        if server.is_window:
-            queues.closed_first[replica] = closed.following[batch]
-        elif queues.waiting[replica] >= server.max_batch_size:
-            queues.ready_at[replica] = start
-        elif queues.waiting[replica] > 0:
-            queues.ready_at[replica] = arrivals.at_ns[after] + server.delay_ns
+        closed[row[_CLOSED_LAST], _CLOSED_NEXT] = number
+    row[_CLOSED_LAST] = number
+    row[_OPEN] = 0
 
 
 @_compiled
@@ -340,27 +271,27 @@ def nearly_sorted_order(first_key: Integers, second_key: Integers) -> Integers:
 
 
 @_compiled
-def finish_of_items(order: Integers, following: Integers, batches: Batches) -> Integers:
+def finish_of_items(order: Integers, following: Integers, batches: Integers) -> Integers:
     """Return the finish of every item by index.
 
     `order` maps positions to indices. With an empty `following` the items of a batch follow each other in `order`.
     """
     finish = np.empty(order.size, np.int64)
-    for number in range(batches.size.size):
-        position = batches.first[number]
-        for _ in range(batches.size[number]):
-            finish[order[position]] = batches.finish_ns[number]
+    for number in range(len(batches)):
+        position = batches[number, FIRST]
+        for _ in range(batches[number, SIZE]):
+            finish[order[position]] = batches[number, FINISH]
             position = following[position] if following.size else position + 1
     return finish
 
 
 @_compiled
-def start_and_batch_of_items(order: Integers, following: Integers, batches: Batches) -> tuple[Integers, Integers]:
+def start_and_batch_of_items(order: Integers, following: Integers, batches: Integers) -> tuple[Integers, Integers]:
     """Return the start of every item by index, and the number of its batch: see :func:`finish_of_items`."""
     start, batch = np.empty(order.size, np.int64), np.empty(order.size, np.int64)
-    for number in range(batches.size.size):
-        position = batches.first[number]
-        for _ in range(batches.size[number]):
-            start[order[position]], batch[order[position]] = batches.start_ns[number], number
+    for number in range(len(batches)):
+        position = batches[number, FIRST]
+        for _ in range(batches[number, SIZE]):
+            start[order[position]], batch[order[position]] = batches[number, START], number
             position = following[position] if following.size else position + 1
     return start, batch
