@@ -1,8 +1,8 @@
 """The loops of the compiled engine: one stage, from the arrivals at it to the batches that it serves.
 
 A kernel is handed its luck and decides nothing that is not in its arguments. Positions count a stage's items in order
-of admission: by arrival, then by index. `at_ns`, `noise` and `size` are by position; empty `noise` or `size` stand for 1
-everywhere. Batches come out as they are found; the caller numbers them.
+of admission: by arrival, then by index. `at_ns`, `noise` and `size` are by position; empty `noise` or `size` stand for
+1 everywhere. Batches come out as they are found; the caller numbers them.
 
 State is rows of integers, one row a replica or a batch, because a row is one array and lies together in memory.
 """
