@@ -91,7 +91,11 @@ def cases(
     stages, models, noise, chosen = {}, {}, {}, {}
     for name in names:
         combine, law = draw(st.sampled_from(sizes)), draw(st.sampled_from(noises))
-        stages[name] = {"model": name, "after": after[name], **_serving(draw, dispatches, batchings, clock)}
+        stages[name] = {
+            "model": name,
+            **({"after": after[name]} if after[name] else {}),
+            **_serving(draw, dispatches, batchings, clock),
+        }
         if combine != "none":
             stages[name]["size"] = {"attribute": "length", "reference": draw(_reals(1.0, 20)), "combine": combine}
         if law != "none":

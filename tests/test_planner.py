@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from build import make_scenario
+from build import make_scenario, make_trace
 from pipesim.engine import Workload, simulate
 from pipesim.model import Scenario, load_scenario
 from pipesim.planner import FeasiblePlan, Infeasible, OutOfBudget, PlanningResult, plan
@@ -97,7 +97,7 @@ def test_a_service_time_that_equals_the_objective_is_not_infeasible() -> None:
 def test_too_few_replicas_in_the_space_are_infeasible_and_the_reason_names_them() -> None:
     result = plan(scenario_of({"a": {"fast": {1: "90ms"}}}, search={"max_replicas": 2}))
     assert isinstance(result, Infeasible)
-    assert "Even 2 replicas of a on fast" in result.reason
+    assert "Even with 2 replicas of a on fast" in result.reason
     assert any("max_replicas" in remedy for remedy in result.remedies)
 
 
@@ -146,6 +146,73 @@ def test_the_binding_stage_is_where_the_slowest_queries_spend_their_time() -> No
     result = feasible(plan(scenario))
     assert (result.binding_stage, result.bottleneck) == ("b", "b")
     assert not result.one_replica_less.loc["b", "met"]
+
+
+def test_batches_are_tried_before_a_scenario_is_called_infeasible() -> None:
+    scenario = scenario_of({"a": {"fast": {1: "10ms", 16: "40ms"}}}, slo="500ms", search={"max_replicas": 1},
+                           traffic={"poisson": {"rate_qps": 150, "queries": 3000}})  # fmt: skip
+    chosen = feasible(plan(scenario)).simulation.plan.stages["a"]
+    assert chosen.replicas == 1
+    assert chosen.max_batch_size > 1
+
+
+def test_a_curve_that_falls_is_not_called_infeasible_for_its_batch_of_one() -> None:
+    scenario = scenario_of({"a": {"fast": {1: "30ms", 2: "20ms"}}}, slo="25ms", search={"max_replicas": 3})
+    workload = Workload.of(scenario, make_trace([100 * (n // 2) for n in range(40)]))
+    assert feasible(plan(workload)).simulation.plan.stages["a"].max_batch_size == 2
+
+
+def test_a_search_that_ends_in_exactly_its_budget_is_complete() -> None:
+    scenario = scenario_of({"a": {"fast": {1: "5ms"}, "slow": {1: "10ms"}}})
+    needed = feasible(plan(scenario)).evaluations
+    assert feasible(plan(scenario, max_evaluations=needed)).complete
+    assert not feasible(plan(scenario, max_evaluations=needed - 1)).complete
+
+
+def test_the_history_counts_the_evaluations_step_by_step() -> None:
+    history = feasible(plan(scenario_of({"a": {"fast": {1: "10ms", 8: "30ms"}, "slow": {1: "25ms"}}}))).history
+    assert history["evaluations"].is_monotonic_increasing
+    assert history["round"].is_monotonic_increasing
+
+
+def test_a_removal_that_min_replicas_forbids_is_not_offered() -> None:
+    scenario = scenario_of({"a": {"slow": {1: "2ms"}}}, search={"stages": {"a": {"min_replicas": 3}}})
+    assert feasible(plan(scenario)).one_replica_less.empty
+
+
+def test_an_objective_that_no_query_tests_is_a_caveat() -> None:
+    scenario = scenario_of(
+        {"a": {"slow": {1: "10ms"}}},
+        traffic={"poisson": {"rate_qps": 1, "queries": 0}},
+        search={"stages": {"a": {"min_replicas": 2}}},
+    )
+    assert any("no queries" in caveat for caveat in feasible(plan(scenario)).caveats)
+
+
+def test_luck_is_a_caveat_when_the_interval_crosses_the_bound_or_queries_are_few() -> None:
+    few = feasible(plan(scenario_of({"a": {"slow": {1: "10ms"}}}, traffic={"poisson": {"rate_qps": 9, "queries": 90}})))
+    assert any("too few" in caveat for caveat in few.caveats)
+    crossing = feasible(plan(scenario_of({"a": {"slow": {1: "19ms"}}}, slo="120ms")))
+    high_ns = crossing.simulation.slos[0].interval_ns.high
+    assert any("crosses the bound" in caveat for caveat in crossing.caveats) == (high_ns > 120e6)
+
+
+def test_a_long_trace_is_verified_in_part_even_if_a_class_comes_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipesim.planner.verification.MAX_ITEMS", 100)
+    slo = [{"quantile": "p50", "bound": "1s", "where": {"tier": "gold"}}]
+    traffic = {"poisson": {"rate_qps": 9, "queries": 9}, "attributes": {"tier": {"weights": {"gold": 1.0}}}}
+    scenario = scenario_of({"a": {"slow": {1: "10ms"}}}, objectives=slo, traffic=traffic)
+    trace = make_trace([50 * n for n in range(200)], tier=["basic"] * 199 + ["gold"])
+    verification = feasible(plan(Workload.of(scenario, trace))).verification
+    assert (verification.queries, verification.whole_trace) == (100, False)
+
+
+def test_a_ladder_of_stages_is_planned_in_time() -> None:
+    # each stage after the two before it: the number of paths doubles every two stages
+    stages = [f"s{n}" for n in range(40)]
+    pipeline = {stage: {"after": stages[max(0, n - 2) : n]} if n else {} for n, stage in enumerate(stages)}
+    scenario = make_scenario(pipeline, slo={"p99": "2s"}, traffic={"poisson": {"rate_qps": 9, "queries": 9}})
+    assert feasible(plan(scenario, max_evaluations=2)).status == "feasible"
 
 
 def test_a_plan_says_what_its_figures_rest_on() -> None:

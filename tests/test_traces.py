@@ -111,12 +111,14 @@ class TestRead:
         assert sorted_trace.attributes["n"].tolist() == [2.0, 1.0]
 
     def test_what_is_written_reads_back_the_same(self) -> None:
-        trace = compress_time(make_trace([0, 0.000001, 7.5], tokens=[1.5, 2.0, 3.0]), 1)
+        trace = make_trace([0, 0.000001, 7.5], tokens=[1.5, 2.0, 3.0], place=["a,b", 'c"d', "e"])
         content = trace_csv(trace)
-        layout = {"file": "t", "column": "arrival_s", "unit": "s", "columns": {"tokens": "tokens"}}
+        columns = {"tokens": "tokens", "place": "place"}
+        layout = {"file": "t", "column": "arrival_s", "unit": "s", "columns": columns}
         again = parse_trace(content, RecordedTraffic.model_validate(layout))
         assert np.array_equal(again.times_ns, trace.times_ns)
         assert again.attributes["tokens"].tolist() == [1.5, 2.0, 3.0]
+        assert again.attributes["place"].tolist() == ["a,b", 'c"d', "e"]
 
     @needs_real_traces
     def test_the_azure_conversation_trace_has_the_figures_that_are_published_for_it(self) -> None:
@@ -190,6 +192,7 @@ class TestDescribe:
     def test_empty_and_single_traces_are_described_without_a_fuss(self) -> None:
         for trace in (make_trace([]), make_trace([0])):
             assert describe(trace)["peak_count"].tolist() == [len(trace)] * 4
+            assert describe(trace)["peak_qps"].isna().all()  # no window is as short as the trace
 
     def test_times_out_of_order_are_refused(self) -> None:
         with pytest.raises(InvalidInputError, match="ascending"):

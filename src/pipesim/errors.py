@@ -10,22 +10,35 @@ Every message reads ``where: value rule; remedy``: the file and field, what was 
 do. An infeasible scenario is an answer and not an error. A broken invariant inside an engine is an ``assert``.
 """
 
+from decimal import Decimal
+
 _LONGEST_VALUE = 60
 
 
 def shown(value: object) -> str:
     r"""Return `value` as a message shows it: printable, on one line, at most 60 characters.
 
-    >>> shown("a\nb"), shown(-1), shown("x" * 99)[-5:]
-    ("'a\\nb'", '-1', "xxx…'")
+    >>> shown("a\nb"), shown(-1), shown(None), shown("x" * 99)[-5:]
+    ("'a\\nb'", '-1', 'null', "xxx…'")
     """
+    if value is None:
+        return "null"
     if isinstance(value, str) and len(value) > _LONGEST_VALUE:
         value = value[:_LONGEST_VALUE] + "…"
     try:
-        text = ascii(value) if isinstance(value, bytes) else repr(value)
+        text = str(value) if isinstance(value, Decimal) else repr(value)
     except (ValueError, RecursionError):  # an int too long to print, a structure too deep to show
         return f"a {type(value).__name__}"
     return text if len(text) <= _LONGEST_VALUE + 3 else text[:_LONGEST_VALUE] + "…"
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with every character that a terminal does not print as its escape.
+
+    >>> printable("a\x1b[31m ≤ b")
+    'a\\x1b[31m ≤ b'
+    """
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 class PipesimError(Exception):

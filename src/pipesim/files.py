@@ -1,8 +1,8 @@
 """Files in and out: confined to the workspace, bounded in size, hashed, written whole or not at all."""
 
+import codecs
 import gzip
 import hashlib
-import io
 import os
 import re
 import tempfile
@@ -24,6 +24,7 @@ _LIBRARY_FOLDERS = {
     "prices": ("profiles/prices", (".yaml", ".csv")),
     "traces": ("traces", (".csv.gz", ".csv")),
 }
+_GZIP_MAGIC = b"\x1f\x8b"
 LibraryKind = Literal["profiles", "prices", "traces"]
 
 
@@ -69,16 +70,37 @@ class Workspace:
         """
         if reference.startswith(LIBRARY_PREFIX):
             return _locate_in_library(reference, where, library)
-        if "\0" in reference:
-            raise invalid(where, reference, "is not a path", "name a file beside the scenario")
-        path = (self.folder / reference).resolve()
-        if self.root is not None and not path.is_relative_to(self.root):
+        path = resolved(self.folder / reference)
+        if path is not None and self.root is not None and not path.is_relative_to(self.root):
             raise invalid(
                 where, reference, "leads out of the workspace", "copy the file into it or pass --allow-outside"
             )
-        if not path.is_file():
+        if path is None or not path.is_file():
             raise invalid(where, reference, "is not a file", "a path in a file is relative to that file's folder")
         return path
+
+
+def resolved(path: Path) -> Path | None:
+    """Return `path` with symbolic links followed, or None if nothing can have that path."""
+    try:
+        target = path.resolve()
+        target.exists()  # refuses a path that is too long
+    except (OSError, RuntimeError, ValueError):  # RuntimeError: a link to itself; ValueError: letters that no name has
+        return None
+    return target
+
+
+def check_input(path: Path, where: str, remedy: str) -> None:
+    """Check that a file is there.
+
+    Raises
+    ------
+    InvalidInputError
+        With `where` and `remedy`, if it is not.
+    """
+    file = resolved(path)
+    if file is None or not file.is_file():
+        raise invalid(where, str(path), "is not a file", remedy)
 
 
 def library_folder() -> Path:
@@ -111,11 +133,12 @@ def read_bytes(path: Path, limit: int) -> bytes:
         with path.open("rb") as raw:
             source = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
             content = source.read(limit + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise FileFormatError(
+            f"{path.name}: is not a whole gzip file; fetch it again, or drop .gz from its name"
+        ) from error
     except OSError as error:
-        reason = "is not a gzip file" if isinstance(error, gzip.BadGzipFile) else f"cannot be read ({error.strerror})"
-        raise FileFormatError(f"{path.name}: {reason}; check the path and the file") from error
-    except (EOFError, zlib.error) as error:
-        raise FileFormatError(f"{path.name}: the gzip data is damaged or cut short; fetch the file again") from error
+        raise FileFormatError(f"{path.name}: cannot be read ({error.strerror}); check the path and the file") from error
     if len(content) > limit:
         raise FileFormatError(f"{path.name}: holds more than {limit:,} bytes, which is the limit; cut it into parts")
     return content
@@ -129,6 +152,10 @@ def decode_text(content: bytes, name: str) -> str:
     FileFormatError
         If it is not UTF-8 or holds NUL bytes.
     """
+    if content.startswith(_GZIP_MAGIC):
+        raise FileFormatError(f"{name}: is gzip data; give it a name that ends in .gz")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise FileFormatError(f"{name}: is UTF-16 text; save it as UTF-8")
     if b"\0" in content:
         raise FileFormatError(f"{name}: is a binary file and not text; give the path of a text file")
     try:
@@ -142,20 +169,22 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def check_output(path: Path) -> None:
-    """Check that a file can be written, before long work whose result would otherwise be lost.
+def check_output(path: Path, where: str = "output") -> Path:
+    """Return the file to write, symbolic links followed, checked before long work whose result would be lost.
 
     Raises
     ------
     InvalidInputError
-        If `path` is a folder, or lies in none that can be written to.
+        With `where`, if `path` is a folder or device, or lies in no folder that can be written to.
     """
-    if path.is_dir():
-        raise invalid("output", str(path), "is a folder", "name a file")
-    if not path.parent.is_dir():
-        raise invalid("output", str(path), "is in a folder that does not exist", "make the folder first")
-    if not os.access(path.parent, os.W_OK):
-        raise invalid("output", str(path), "is in a folder that cannot be written to", "name another folder")
+    target = resolved(path)
+    if target is None or (target.exists() and not target.is_file()):
+        raise invalid(where, str(path), "is not a file", "name a file to make or replace")
+    if not target.parent.is_dir():
+        raise invalid(where, str(path), "is in a folder that does not exist", "make the folder first")
+    if not os.access(target.parent, os.W_OK):
+        raise invalid(where, str(path), "is in a folder that cannot be written to", "name another folder")
+    return target
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -166,15 +195,16 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     InvalidInputError
         If the folder does not exist or cannot be written to.
     """
-    check_output(path)
-    data = content.encode() if isinstance(content, str) else content
+    target = check_output(path)
+    # Half a surrogate pair, as a file name may hold, is written as the escape that JSON has for it.
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".pipesim-", delete=False) as temporary:
             temporary.write(data)
         temporary_path = Path(temporary.name)
         try:
             temporary_path.chmod(0o666 & ~_umask())
-            temporary_path.replace(path)
+            temporary_path.replace(target)
         except OSError:
             temporary_path.unlink()
             raise
@@ -186,8 +216,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def text_stream(content: bytes, name: str) -> io.StringIO:
-    """Return `content` decoded (see :func:`decode_text`) as a stream for a CSV reader."""
-    return io.StringIO(decode_text(content, name), newline="")

@@ -1,7 +1,8 @@
 """Reports: everything an answer says, as plain data that is the same, byte for byte, for the same inputs and seed.
 
-Money is text with all its decimals, so that no reader rounds it; a number that does not exist (no queries, an interval
-end beyond the data) is null. No clock, host name or path is in a report.
+What a plan costs is text with all its decimals, so that no reader rounds it; a number that does not exist (no queries,
+an interval end beyond the data) is null. No clock or host name is in a report, and no path but those that the scenario
+names.
 """
 
 import json
@@ -12,10 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from pipesim.engine import SimulationResult, SloOutcome
-from pipesim.engine.inputs import Workload
+from pipesim.engine import SimulationResult, SloOutcome, Workload
 from pipesim.engine.quantiles import Interval
 from pipesim.planner import FeasiblePlan, Infeasible, PlanningResult
+from pipesim.planner.explain import caveats, tail
 from pipesim.traces import ArrivalTrace, describe, gap_scv
 from pipesim.units import HOURS_PER_MONTH, NS_PER_S, format_quantile
 
@@ -39,7 +40,7 @@ def planning_report(result: PlanningResult) -> dict[str, Any]:
             },
             "binding_stage": result.binding_stage,
             "bottleneck": result.bottleneck,
-            "capacity": _rows(result.capacity),
+            "tail": _rows(result.tail),
             "one_replica_less": _rows(result.one_replica_less),
             "caveats": list(result.caveats),
         }
@@ -51,7 +52,8 @@ def planning_report(result: PlanningResult) -> dict[str, Any]:
 def simulation_report(result: SimulationResult) -> dict[str, Any]:
     """Return the report of a simulation."""
     status = "met" if result.met else "missed"
-    return _header("simulation", result.workload) | {"status": status} | _simulated(result)
+    report = _header("simulation", result.workload) | {"status": status} | _simulated(result)
+    return report | {"tail": _rows(tail(result)), "caveats": list(caveats(result))}
 
 
 def trace_report(name: str, trace: ArrivalTrace) -> dict[str, Any]:

@@ -8,7 +8,21 @@ import hashlib
 
 import numpy as np
 
+from pipesim.errors import invalid
+
 MAX_SEED = 2**63 - 1
+
+
+def check_seed(seed: int) -> None:
+    """Check a seed that does not come from a scenario file.
+
+    Raises
+    ------
+    InvalidInputError
+        If `seed` is not in 0 … 2⁶³ − 1.
+    """
+    if not 0 <= seed <= MAX_SEED:
+        raise invalid("seed", seed, "is not allowed", f"use 0 to {MAX_SEED}")
 
 
 def stream(seed: int, purpose: str, name: str = "") -> np.random.Generator:
@@ -16,11 +30,17 @@ def stream(seed: int, purpose: str, name: str = "") -> np.random.Generator:
 
     The key is hashed with SHA-256 into the state of a PCG64, whose bit stream numpy keeps stable across versions.
 
+    Raises
+    ------
+    InvalidInputError
+        If `seed` is not in 0 … 2⁶³ − 1.
+
     >>> stream(1, "noise", "detect").random() == stream(1, "noise", "detect").random()
     True
     >>> stream(1, "noise", "detect").random() == stream(1, "noise", "classify").random()
     False
     """
+    check_seed(seed)
     key = hashlib.sha256(f"{seed}\0{purpose}\0{name}".encode()).digest()
     words = np.frombuffer(key, dtype="<u4").astype(np.uint32)
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words.tolist())))

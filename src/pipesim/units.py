@@ -26,6 +26,9 @@ _NS_PER_UNIT = {
     "d": 86_400 * NS_PER_S,
 }
 DURATION_PATTERN = r"^[0-9]{1,18}(\.[0-9]{1,18})? ?(ns|us|µs|ms|s|min|h|d)$"
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+"""A number in a CSV file: no digit separators, no digits of other scripts."""
+_NON_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 QUANTILE_PATTERN = r"^p(100|[0-9]{1,2}(\.[0-9]{1,6})?)$"
 
 
@@ -52,6 +55,27 @@ def parse_duration_ns(text: object) -> int:
     if duration > MAX_DURATION_NS:
         raise invalid("", text, "is too long", "use at most 400d")
     return duration
+
+
+def parse_number(text: str, where: str = "") -> Decimal:
+    """Return the number that a field of a CSV file holds, exactly.
+
+    Raises
+    ------
+    InvalidInputError
+        With `where`, if `text` is not a finite number in ASCII digits.
+
+    >>> parse_number("1.5e3")
+    Decimal('1.5E+3')
+    """
+    if not NUMBER.fullmatch(text):
+        if _NON_FINITE.fullmatch(text):
+            raise invalid(where, text, "is not finite", "use a finite number")
+        raise invalid(where, text, "is not a number", "use digits and a decimal point")
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        raise invalid(where, text, "is beyond all limits", "use a smaller exponent") from None
 
 
 def format_duration(duration_ns: float) -> str:

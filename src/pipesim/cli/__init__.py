@@ -5,20 +5,24 @@ objectives are not met; 130 interrupted. Results go to stdout, everything else t
 the command that needs it, so that ``pipesim --help`` answers at once.
 """
 
-import os
+import io
 import sys
 
 import typer
 
 from pipesim.cli.app import app
-from pipesim.errors import PipesimError
+from pipesim.errors import PipesimError, printable
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+_LONGEST_COMPLAINT = 500
 
 
 def main() -> None:
     """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that is not UTF-8
     try:
         code = app(standalone_mode=False)
     except PipesimError as error:
@@ -26,19 +30,17 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         print("pipesim: interrupted", file=sys.stderr)
         code = INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone: head, less
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except Exception as error:
         # Usage errors have no public base class: old versions of typer take it from click, new ones bring their own.
         if not hasattr(error, "format_message"):
             raise
-        code = _complain(f"{error.format_message().rstrip('.')}; see {_command(error)} --help")
+        code = _complain(f"{' '.join(error.format_message().split()).rstrip('.')}; see {_command(error)} --help")
     sys.exit(code)
 
 
 def _complain(message: str) -> int:
-    print(f"pipesim: {' '.join(message.splitlines())}", file=sys.stderr)
+    line = printable(f"pipesim: {message}")
+    print(line if len(line) <= _LONGEST_COMPLAINT else line[: _LONGEST_COMPLAINT - 1] + "…", file=sys.stderr)
     return BAD_INPUT
 
 

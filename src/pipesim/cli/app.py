@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipesim.cli import trace
-from pipesim.cli.options import AllowOutside, Json, Out, Seed, show
+from pipesim.cli.options import AllowOutside, Json, Out, Seed, check_outputs, show
 
 if TYPE_CHECKING:
     from pipesim.model import Scenario
 
 NOT_MET = 3
+MAX_EVALUATIONS = 10_000
 
 app = typer.Typer(
     name="pipesim",
@@ -54,29 +55,29 @@ def plan(
     seed: Seed = None,
     max_evaluations: Annotated[
         int, typer.Option("--max-evaluations", min=1, help="Run at most this many simulations.")
-    ] = 10_000,
+    ] = MAX_EVALUATIONS,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Find the cheapest plan that meets the latency objectives."""
     from pipesim.cli.tables import planning_progress, planning_tables
     from pipesim.engine import Workload
-    from pipesim.files import check_output
+    from pipesim.files import write_atomically
     from pipesim.model import write_plan
     from pipesim.planner import FeasiblePlan
     from pipesim.planner import plan as find_plan
     from pipesim.report import planning_report, to_json
 
-    for path in (out, plan_out):
-        if path is not None:
-            check_output(path)
+    check_outputs({"SCENARIO": scenario}, {"--out": out, "--plan-out": plan_out})
     workload = Workload.of(_load(scenario, seed, allow_outside))
     with planning_progress(workload.scenario.name) as progress:
         result = find_plan(workload, max_evaluations=max_evaluations, progress=progress)
-    show(planning_tables(result), lambda: to_json(planning_report(result)), out, as_json=json)
+    if out is not None:
+        write_atomically(out, to_json(planning_report(result)))
+    if plan_out is not None and isinstance(result, FeasiblePlan):
+        write_plan(result.simulation.plan, plan_out)
+    show(planning_tables(result), lambda: to_json(planning_report(result)), as_json=json)
     if not isinstance(result, FeasiblePlan):
         raise typer.Exit(NOT_MET)
-    if plan_out is not None:
-        write_plan(result.simulation.plan, plan_out)
 
 
 @app.command()
@@ -91,11 +92,15 @@ def simulate(
     """Show what a plan does under the scenario's traffic; exit with 3 if it misses an objective."""
     from pipesim.cli.tables import simulation_tables
     from pipesim.engine import simulate as run
+    from pipesim.files import write_atomically
     from pipesim.model import read_plan
     from pipesim.report import simulation_report, to_json
 
+    check_outputs({"SCENARIO": scenario, "--plan": plan}, {"--out": out})
     result = run(_load(scenario, seed, allow_outside), read_plan(plan))
-    show(simulation_tables(result), lambda: to_json(simulation_report(result)), out, as_json=json)
+    if out is not None:
+        write_atomically(out, to_json(simulation_report(result)))
+    show(simulation_tables(result), lambda: to_json(simulation_report(result)), as_json=json)
     if not result.met:
         raise typer.Exit(NOT_MET)
 
@@ -126,13 +131,13 @@ def init(
     """Write a commented starter scenario, ready for pipesim plan."""
     from importlib.resources import files
 
-    from pipesim.errors import invalid
+    from pipesim.errors import invalid, printable
     from pipesim.files import write_atomically
 
     if file.exists() and not force:
         raise invalid("init", str(file), "is there already", "name another file or pass --force")
     write_atomically(file, (files("pipesim.cli") / "starter.yaml").read_text(encoding="utf-8"))
-    typer.echo(f"Wrote {file}. Next: pipesim plan {file}")
+    typer.echo(printable(f"Wrote {file}. Next: pipesim plan {file}"))
 
 
 def _load(path: Path, seed: int | None, allow_outside: bool) -> "Scenario":

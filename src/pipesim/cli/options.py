@@ -1,6 +1,8 @@
 """Options that several commands share, and the one way to print and save an answer."""
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,15 +19,39 @@ AllowOutside = Annotated[
 ]
 
 
-def show(tables: "RenderableType", report: Callable[[], str], out: Path | None, *, as_json: bool) -> None:
-    """Save the report if a file is named, then print it, or the tables."""
-    from pipesim.files import write_atomically
+def check_outputs(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]) -> None:
+    """Check, before the work, that outputs can be written and that none replaces an input or another output.
 
-    if out is not None:
-        write_atomically(out, report())
-    if as_json:
-        typer.echo(report(), nl=False)
-        return
+    Parameters
+    ----------
+    inputs, outputs
+        Paths by the argument or option that names them.
+
+    Raises
+    ------
+    InvalidInputError
+        With the option of the first output that is refused.
+    """
+    from pipesim.errors import invalid
+    from pipesim.files import check_output, resolved
+
+    taken = {resolved(path): name for name, path in inputs.items()}
+    for option, path in outputs.items():
+        if path is not None:
+            name = taken.setdefault(check_output(path, option), option)
+            if name != option:
+                raise invalid(option, str(path), f"is the file of {name} too", "name another file")
+
+
+def show(tables: "RenderableType", report: Callable[[], str], *, as_json: bool) -> None:
+    """Print the report, or the tables; a reader of our output that has gone (head, less) is no fault."""
     from pipesim.cli.tables import console
 
-    console().print(tables)
+    try:
+        if as_json:
+            typer.echo(report(), nl=False)
+        else:
+            console().print(tables)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

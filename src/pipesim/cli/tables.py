@@ -15,21 +15,29 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from pipesim.engine import SimulationResult, SloOutcome
+from pipesim.engine import QUANTILES, SimulationResult, SloOutcome
+from pipesim.errors import printable
 from pipesim.planner import FeasiblePlan, Infeasible, PlanningResult
 from pipesim.planner.evaluator import Progress
-from pipesim.planner.explain import tightest
+from pipesim.planner.explain import caveats
 from pipesim.report import cost_per_month
 from pipesim.traces import ArrivalTrace, describe, gap_scv
-from pipesim.units import NS_PER_S, format_duration, format_quantile, format_usd
+from pipesim.units import NS_PER_S, format_duration, format_quantile, format_usd, parse_quantile
 
 _PLAIN_WIDTH = 110
 _LONGEST_NOTE = 210
 
 
+class _Console(Console):
+    """A console that leaves it to the command what a reader that has gone means."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Return the console for results; where stdout is not a terminal, lines are 110 wide and free of colour."""
-    return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False, markup=False, emoji=False)
+    return _Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False, markup=False, emoji=False)
 
 
 @contextmanager
@@ -77,16 +85,15 @@ def planning_tables(result: PlanningResult) -> RenderableType:
 def simulation_tables(result: SimulationResult) -> RenderableType:
     """Return what `pipesim simulate` prints."""
     verdict = "the plan meets the objectives" if result.met else "the plan misses an objective"
-    notes = [f"{stage} is offered its whole capacity or more over the trace." for stage in result.overloaded]
     title = _title(f"{result.workload.scenario.name}: {verdict}", good=result.met)
-    return Group(title, *_simulated(result), *_notes(tuple(notes)))
+    return Group(title, *_simulated(result), *_notes(caveats(result)))
 
 
 def trace_tables(name: str, trace: ArrivalTrace) -> RenderableType:
     """Return what `pipesim trace info` prints."""
     scv = gap_scv(trace)
     facts = [
-        f"{name}: {_traffic(trace)}",
+        f"{printable(name)}: {_traffic(trace)}",
         f"Gaps: scv {_figure(scv)}, cv {_figure(math.sqrt(scv)) if scv >= 0 else '–'} (Poisson: 1)",
     ]
     if trace.epoch_ns:
@@ -111,7 +118,8 @@ def _simulated(result: SimulationResult) -> list[RenderableType]:
         _stages(result),
         _cost(result),
         Text(),
-        *_latency(result),
+        _latency(result),
+        Text(),
         Text(f"Traffic: {_traffic(result.workload.trace)}."),
     ]
 
@@ -128,7 +136,7 @@ def _stages(result: SimulationResult) -> Table:
             str(row["max_batch_size"]),
             "–" if math.isnan(row["mean_batch_size"]) else f"{row['mean_batch_size']:.1f}",
             Text(_utilisation(row["utilisation"]), style="red" if stage in result.overloaded else ""),
-            f"{cost:.2f}",
+            _usd(cost)[1:],
         )
     return table
 
@@ -142,56 +150,65 @@ def _utilisation(share: float) -> str:
 def _cost(result: SimulationResult) -> Text:
     cost = result.cost_usd_per_hour
     text = Text("Cost: ")
-    text.append(f"{format_usd(cost)} an hour, {format_usd(cost_per_month(cost), 0)} a month", style="bold")
+    month = format_usd(cost_per_month(cost), 2 if _is_small(cost) else 0)
+    text.append(f"{_usd(cost)} an hour, {month} a month", style="bold")
     return text.append(" of 730 hours")
 
 
-def _latency(result: SimulationResult) -> list[RenderableType]:
-    bounds = {format_quantile(outcome.slo.quantile): outcome for outcome in result.slos if not outcome.slo.where}
+def _usd(amount: Decimal) -> str:
+    return format_usd(amount, 4 if _is_small(amount) else 2)
+
+
+def _is_small(amount: Decimal) -> bool:
+    return 0 < amount < Decimal("0.05")
+
+
+def _latency(result: SimulationResult) -> Table:
+    """Return the usual quantiles of all queries, and every objective."""
     table = _table("Latency", "Simulated", "95 % interval", "Objective", "Over the bound", "", left=1)
     table.columns[5].justify = "left"
-    rows = result.latency()
-    for name, row in rows.iterrows():
+    of_all = [outcome for outcome in result.slos if not outcome.slo.where]
+    objectives = {outcome.slo.quantile for outcome in of_all}
+    rows: list[tuple[Decimal, tuple[str | Text, ...]]] = []
+    for name, row in result.latency([one for one in QUANTILES if one not in objectives]).iterrows():
         interval = _interval(row["low_s"], row["high_s"])
-        outcome = bounds.pop(str(name), None)
-        table.add_row(str(name), _seconds(row["latency_s"]), interval, *_objective(outcome))
-    others = [*bounds.values(), *(outcome for outcome in result.slos if outcome.slo.where)]
-    for outcome in others:
-        where = " and ".join(f"{key} = {value}" for key, value in outcome.slo.where.items())
-        name = format_quantile(outcome.slo.quantile) + (f" of {where}" if where else "")
-        latency = "–" if outcome.latency_ns is None else format_duration(outcome.latency_ns)
-        low, high = outcome.interval_ns.low / NS_PER_S, outcome.interval_ns.high / NS_PER_S
-        table.add_row(name, latency, _interval(low, high), *_objective(outcome))
-    return [table]
+        rows.append((parse_quantile(name), (str(name), _seconds(row["latency_s"]), interval, "", "", "")))
+    rows += [(outcome.slo.quantile, _outcome(outcome)) for outcome in of_all]
+    rows.sort(key=lambda row: row[0])
+    rows += [(outcome.slo.quantile, _outcome(outcome)) for outcome in result.slos if outcome.slo.where]
+    for _, cells in rows:
+        table.add_row(*cells)
+    return table
 
 
-def _objective(outcome: SloOutcome | None) -> tuple[str, str, Text]:
-    if outcome is None:
-        return "", "", Text()
+def _outcome(outcome: SloOutcome) -> tuple[str | Text, ...]:
+    where = " and ".join(f"{key} = {value}" for key, value in outcome.slo.where.items())
+    name = format_quantile(outcome.slo.quantile) + (f" of {where}" if where else "")
+    latency = "–" if outcome.latency_ns is None else format_duration(outcome.latency_ns)
+    interval = _interval(outcome.interval_ns.low / NS_PER_S, outcome.interval_ns.high / NS_PER_S)
     verdict = Text("met", style="green") if outcome.met else Text("MISSED", style="bold red")
     misses = f"{outcome.misses:,} of {outcome.allowed_misses:,} allowed"
-    return f"≤ {format_duration(outcome.slo.bound_ns)}", misses, verdict
+    return name, latency, interval, f"≤ {format_duration(outcome.slo.bound_ns)}", misses, verdict
 
 
 def _reasons(result: FeasiblePlan) -> list[RenderableType]:
-    slo = tightest(result.simulation)
-    tail = result.simulation.tail_breakdown(slo.quantile).loc[result.binding_stage]
+    tail = result.tail.loc[result.binding_stage]
     total = tail["queue_delay_s"] + tail["service_time_s"]
     waiting = tail["queue_delay_s"] / total if total else 0.0
-    headroom = result.capacity["headroom"].to_dict()[result.bottleneck]
     lines = [
         f"Binding: {result.binding_stage} takes {tail['share']:.0%} of the time of the slowest queries, "
         f"{waiting:.0%} of that waiting.",
-        f"Bottleneck: {result.bottleneck} could serve {_figure(headroom)} times the mean rate with full batches.",
     ]
-    name = format_quantile(slo.quantile)
+    headroom = result.simulation.stages["headroom"].to_dict()[result.bottleneck]
+    if math.isfinite(headroom):
+        lines.append(f"Bottleneck: {result.bottleneck} could serve {_figure(headroom)} times the mean rate.")
     for stage, row in result.one_replica_less.iterrows():
-        if row["replicas"] > 0:
-            verdict = "still met, but not found by single steps" if row["met"] else "missed"
-            saving = format_usd(Decimal(str(row["saving_usd_per_hour"])))
-            lines.append(
-                f"One replica less of {stage} would save {saving}/h: {name} {_seconds(row['latency_s'])}, {verdict}."
-            )
+        verdict = "met too" if row["met"] else "missed"
+        saving = _usd(Decimal(str(row["saving_usd_per_hour"])))
+        quantile = str(row["objective"]).split(" ", 1)[0]
+        lines.append(
+            f"One replica less of {stage} would save {saving}/h: {quantile} {_seconds(row['latency_s'])}, {verdict}."
+        )
     return [Text(line) for line in lines]
 
 

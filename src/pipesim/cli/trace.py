@@ -7,7 +7,7 @@ import typer
 
 from pipesim.cli.options import Json, show
 
-app = typer.Typer(help="Describe and generate arrival traces.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Describe and generate arrival traces.", rich_markup_mode=None)
 
 
 @app.command()
@@ -28,13 +28,13 @@ def info(
     from pipesim.report import to_json, trace_report
     from pipesim.traces import compress_time, parse_trace
 
-    fields = {"file": file, "format": format, "column": column, "unit": unit, "unsorted": unsorted}
+    fields = {"file": file, "format": format, "column": column, "unit": unit, "unsorted": unsorted, "load": load}
     traffic = validated_fields(RecordedTraffic, "trace info", fields)
     path = Workspace(Path.cwd(), root=None).locate(file, "trace info", "traces")
     trace = parse_trace(read_bytes(path, MAX_TABLE_BYTES), traffic)
-    if load is not None:
-        trace = compress_time(trace, load)
-    show(trace_tables(file, trace), lambda: to_json(trace_report(file, trace)), None, as_json=json)
+    if traffic.load is not None:
+        trace = compress_time(trace, traffic.load)
+    show(trace_tables(file, trace), lambda: to_json(trace_report(file, trace)), as_json=json)
 
 
 @app.command()
@@ -52,6 +52,7 @@ def generate(
     seed: Annotated[int, typer.Option("--seed", help="Seed of the random stream.")] = 0,
 ) -> None:
     """Generate a trace with gamma-distributed gaps (Poisson unless --scv or --cv is given) and write it as CSV."""
+    from pipesim.errors import invalid, printable
     from pipesim.files import check_output, write_atomically
     from pipesim.model.fields import validated_fields
     from pipesim.model.traffic import GammaLaw
@@ -63,8 +64,10 @@ def generate(
     given = {"rate_qps": rate, "duration": duration, "queries": queries, "scv": scv, "cv": cv}
     fields = {name: value for name, value in given.items() if value is not None}
     law = validated_fields(GammaLaw, "trace generate", fields)
-    check_output(out)
+    check_output(out, "--out")
+    if not out.name.endswith((".csv", ".csv.gz")):
+        raise invalid("--out", str(out), "is not the name of a CSV file", "end it in .csv or .csv.gz")
     duration_s = None if law.duration_ns is None else law.duration_ns / NS_PER_S
     trace = gamma(law.rate_qps, law.gap_scv, duration_s=duration_s, queries=law.queries, seed=seed)
     write_atomically(out, trace_csv(trace, compress=out.suffix == ".gz"))
-    typer.echo(f"Wrote {len(trace)} queries over {trace.duration_s:g} s to {out}", err=True)
+    typer.echo(printable(f"Wrote {len(trace)} queries over {trace.duration_s:g} s to {out}"), err=True)

@@ -31,6 +31,7 @@ from pipesim.engine.kernels import (
     serve_separate,
     start_and_batch_of_items,
 )
+from pipesim.engine.propagation import arrivals_ns, latest_ns, visit_ends_ns
 from pipesim.engine.run import Integers, Run, StageRun
 from pipesim.model import Dispatch
 
@@ -52,12 +53,12 @@ def run_compiled(inputs: EngineInputs) -> Run:
     ends_ns: list[Integers] = []
     runs: list[StageRun] = []
     for index, stage in enumerate(inputs.stages):
-        arrival_ns = _arrivals(index, inputs, finish_ns, ends_ns)
+        arrival_ns = arrivals_ns(index, inputs, finish_ns, ends_ns)
         served = _serve(stage, arrival_ns)
         runs.append(_stage_run(arrival_ns, served))
         finish_ns.append(runs[-1].finish_ns)
-        ends_ns.append(_visit_ends(stage, finish_ns[-1]))
-    return Run(tuple(runs), _latest(inputs, ends_ns))
+        ends_ns.append(visit_ends_ns(stage, finish_ns[-1]))
+    return Run(tuple(runs), latest_ns(inputs, ends_ns))
 
 
 class Departures:
@@ -71,16 +72,21 @@ class Departures:
 
     def __init__(self, max_bytes: int = MAX_KEPT_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[Hashable, tuple[Integers, Integers]] = OrderedDict()
+        self._kept: OrderedDict[int, tuple[Integers, Integers]] = OrderedDict()
+        self._keys: dict[Hashable, int] = {}
         self._bytes = 0
 
-    def get(self, key: Hashable) -> tuple[Integers, Integers] | None:
+    def key(self, stage: int, *decisive: Hashable) -> int:
+        """Return a number that stands for a stage, its setting and the keys of the stages that feed it."""
+        return self._keys.setdefault((stage, *decisive), len(self._keys))
+
+    def get(self, key: int) -> tuple[Integers, Integers] | None:
         """Return the finish of items and the end of visits of a stage, if they are kept."""
         if key in self._kept:
             self._kept.move_to_end(key)
         return self._kept.get(key)
 
-    def keep(self, key: Hashable, finish_ns: Integers, ends_ns: Integers) -> None:
+    def keep(self, key: int, finish_ns: Integers, ends_ns: Integers) -> None:
         """Keep them, and let go of what was not used for longest if that is too much."""
         self._kept[key] = finish_ns, ends_ns
         self._bytes += finish_ns.nbytes + ends_ns.nbytes
@@ -97,20 +103,20 @@ def meets_limits(inputs: EngineInputs, limits: Sequence[MissLimit], departures: 
     """
     finish_ns: list[Integers] = []
     ends_ns: list[Integers] = []
-    keys: list[Hashable] = []
+    keys: list[int] = []
     for index, stage in enumerate(inputs.stages):
         upstream = (keys[edge.upstream] for edge in inputs.edges if edge.downstream == index)
-        keys.append((stage.name, stage.setting, *upstream))
+        keys.append(departures.key(index, stage.setting, *upstream))
         known = departures.get(keys[-1])
         if known is None:
-            arrival_ns = _arrivals(index, inputs, finish_ns, ends_ns)
+            arrival_ns = arrivals_ns(index, inputs, finish_ns, ends_ns)
             served = _serve(stage, arrival_ns)
             finish = finish_of_items(served.order, served.following, served.batches)
-            known = finish, _visit_ends(stage, finish)
+            known = finish, visit_ends_ns(stage, finish)
             departures.keep(keys[-1], *known)
         finish_ns.append(known[0])
         ends_ns.append(known[1])
-        so_far_ns = _latest(inputs, ends_ns) - inputs.arrival_ns
+        so_far_ns = latest_ns(inputs, ends_ns) - inputs.arrival_ns
         if any(limit.is_missed(so_far_ns) for limit in limits):
             return False
     return True
@@ -122,47 +128,6 @@ class _Served(NamedTuple):
     order: Integers
     following: Integers
     batches: Integers
-
-
-def _arrivals(index: int, inputs: EngineInputs, finish_ns: Sequence[Integers], ends_ns: Sequence[Integers]) -> Integers:
-    """Return when the items of a stage arrive, by index, from when those upstream left."""
-    stage = inputs.stages[index]
-    incoming = [edge for edge in inputs.edges if edge.downstream == index]
-    if not incoming:
-        return inputs.arrival_ns
-    arrival_ns = np.zeros(stage.items, dtype=np.int64)
-    delivered_ns = np.zeros(inputs.queries, dtype=np.int64)
-    for edge in incoming:
-        if edge.per == "query":
-            at_ns = ends_ns[edge.upstream] + edge.delay_ns
-            np.maximum(delivered_ns, at_ns, out=delivered_ns, where=edge.fan_out > 0)
-        else:
-            children = _ranges(edge.first_child, edge.fan_out)
-            arrival_ns[children] = np.repeat(finish_ns[edge.upstream] + edge.delay_ns, edge.fan_out)
-    offsets, joined = stage.routes.offsets, stage.routes.joined
-    arrival_ns[_ranges(offsets[:-1], joined)] = np.repeat(delivered_ns, joined)
-    return arrival_ns
-
-
-def _ranges(first: Integers, count: Integers) -> Integers:
-    """Return ``first[i], first[i] + 1, …`` for ``count[i]`` numbers each, one after the other."""
-    before = np.cumsum(count) - count
-    return np.asarray(np.arange(int(count.sum())) + np.repeat(first - before, count))
-
-
-def _visit_ends(stage: StageInputs, finish_ns: Integers) -> Integers:
-    """Return when each query's visit ended, shape ``(queries,)``; 0 where it did not visit."""
-    items = stage.routes.items
-    visited = np.flatnonzero(items)
-    ended_ns = np.zeros(items.size, dtype=np.int64)
-    if visited.size:
-        ended_ns[visited] = np.maximum.reduceat(finish_ns, stage.routes.offsets[visited])
-    return ended_ns
-
-
-def _latest(inputs: EngineInputs, ends_ns: Sequence[Integers]) -> Integers:
-    """Return when each query's last visit ended, of those known; its arrival if none is."""
-    return np.asarray(np.maximum.reduce([inputs.arrival_ns, *ends_ns]))
 
 
 def _serve(stage: StageInputs, arrival_ns: Integers) -> _Served:

@@ -150,6 +150,11 @@ class Workload:
                 raise invalid("slo.where", dict(slo.where), "holds for no query of the traffic", "check the values")
         return workload
 
+    def first(self, queries: int) -> "Workload":
+        """Return the workload of the first queries alone: draws are indexed by query, so theirs stay as they are."""
+        trace = self.trace.selected(np.arange(len(self.trace)) < queries)
+        return Workload(self.scenario, trace, draw_routes(self.scenario.pipeline, trace, self.scenario.seed))
+
     def concerned(self, slo: Slo) -> npt.NDArray[np.bool_]:
         """Return the queries that an objective is for, shape ``(queries,)``."""
         return self.trace.matching(slo.where, "slo.where")
@@ -220,7 +225,8 @@ class Workload:
                 raise invalid(where, size.attribute, "holds text", "name an attribute that holds numbers")
             if column.size and column.min() <= 0:
                 raise invalid(where, float(column.min()), f"is a value of {size.attribute}", "sizes must be above 0")
-            per_query = column / size.reference
+            with np.errstate(over="ignore"):  # too large to serve: the check of the clock says so
+                per_query = column / size.reference
             self._luck["size", name] = per_query[self._stage_routes(name).query_of_item]
         return self._luck["size", name]
 

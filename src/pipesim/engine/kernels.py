@@ -48,7 +48,11 @@ class Server(NamedTuple):
 
 
 def _compiled(function: F) -> F:
-    return cast("F", njit(cache=True, nogil=True)(function))
+    """Compile a function when it is first called, and keep the machine code on disk where there is a place for it."""
+    try:
+        return cast("F", njit(cache=True, nogil=True)(function))
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written to
+        return cast("F", njit(nogil=True)(function))
 
 
 @_compiled

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipesim import units
+from pipesim.engine.bounds import full_batch_throughput
 from pipesim.engine.breakdown import critical_items
-from pipesim.engine.inputs import Workload
+from pipesim.engine.inputs import StageInputs, Workload
 from pipesim.engine.quantiles import Interval, nearest_rank, quantile_interval_ns, share_interval
 from pipesim.engine.routing import StageRoutes
 from pipesim.engine.run import Run, StageRun
@@ -126,11 +127,11 @@ class SimulationResult:
 
     @cached_property
     def overloaded(self) -> tuple[str, ...]:
-        """Return the stages that were offered at least their capacity over the trace (utilisation ≥ 1).
+        """Return the stages to which at least as many items came a second as they can serve (`headroom` ≤ 1).
 
         Their backlog grows for as long as such traffic lasts, even if this trace ends before it breaks an objective.
         """
-        return tuple(self.stages.index[self.stages["utilisation"] >= 1])
+        return tuple(self.stages.index[self.stages["headroom"] <= 1])
 
     @cached_property
     def queries(self) -> pd.DataFrame:
@@ -186,23 +187,23 @@ class SimulationResult:
         """Return one row per stage (index ``stage``, in topological order).
 
         Columns: ``model``, ``hardware``, ``replicas``, ``max_batch_size``, ``visits``, ``items``, ``scale_factor``
-        (items per query), ``batches``, ``mean_batch_size``, ``utilisation`` (busy time over replicas × the trace's
-        duration, NaN if it has none; may exceed 1, as the run goes on until the last query has left),
-        ``offered_load`` (the same in busy replicas), ``mean_queue_delay_s``, ``p99_queue_delay_s``,
-        ``mean_service_time_s`` (of an item's batch), ``cost_usd_per_hour`` (float).
+        (items per query), ``batches``, ``mean_batch_size``, ``utilisation`` (share of the trace's duration that a
+        replica is busy, NaN if it has none; what is served after the last arrival does not count), ``throughput_qps``
+        (queries a second that the stage can serve: see :func:`pipesim.engine.bounds.full_batch_throughput`; with the
+        ``window`` policy in batches as they formed here), ``headroom`` (that over the trace's mean rate),
+        ``mean_queue_delay_s``, ``p99_queue_delay_s``, ``mean_service_time_s`` (of an item's batch),
+        ``cost_usd_per_hour`` (float).
         """
-        rows = [
-            self._stage_row(name, routes, run)
-            for name, routes, run in zip(
-                self.workload.routes.names, self.workload.routes.stages, self.run.stages, strict=True
-            )
-        ]
+        inputs = self.workload.engine_inputs(self.plan)
+        rows = [self._stage_row(stage, run) for stage, run in zip(inputs.stages, self.run.stages, strict=True)]
         return pd.DataFrame(rows).set_index("stage")
 
-    def _stage_row(self, name: str, routes: StageRoutes, run: StageRun) -> dict[str, object]:
+    def _stage_row(self, stage: StageInputs, run: StageRun) -> dict[str, object]:
+        name, routes = stage.name, stage.routes
         scenario, chosen, trace = self.workload.scenario, self.plan.stages[name], self.workload.trace
-        busy_ns = int((run.batch_finish_ns - run.batch_start_ns).sum())
-        offered = busy_ns / trace.duration_ns if trace.duration_ns else float("nan")
+        end_ns = trace.duration_ns
+        busy_ns = int((np.minimum(run.batch_finish_ns, end_ns) - np.minimum(run.batch_start_ns, end_ns)).sum())
+        throughput = self._throughput_qps(stage, run)
         wait_ns = np.sort(run.start_ns - run.arrival_ns)
         items, batches = wait_ns.size, run.batch_size.size
         return {
@@ -216,13 +217,22 @@ class SimulationResult:
             "scale_factor": items / len(trace) if len(trace) else float("nan"),
             "batches": batches,
             "mean_batch_size": items / batches if batches else float("nan"),
-            "utilisation": offered / chosen.replicas,
-            "offered_load": offered,
+            "utilisation": busy_ns / (chosen.replicas * end_ns) if end_ns else float("nan"),
+            "throughput_qps": throughput,
+            "headroom": throughput / trace.mean_rate_qps if len(trace) else float("nan"),
             "mean_queue_delay_s": float(wait_ns.mean()) / NS_PER_S if items else float("nan"),
             "p99_queue_delay_s": nearest_rank(wait_ns, Decimal("0.99")) / NS_PER_S if items else float("nan"),
             "mean_service_time_s": float((run.finish_ns - run.start_ns).mean()) / NS_PER_S if items else float("nan"),
             "cost_usd_per_hour": float(self.plan.stage_cost_usd_per_hour(name, scenario.catalogue)),
         }
+
+    def _throughput_qps(self, stage: StageInputs, run: StageRun) -> float:
+        if not stage.items:
+            return float("inf")
+        per_replica = full_batch_throughput(stage)
+        if stage.policy == "window":
+            per_replica = stage.items / (int((run.batch_finish_ns - run.batch_start_ns).sum()) / NS_PER_S)
+        return stage.replicas * per_replica * len(self.workload.trace) / stage.items
 
     def latency(self, quantiles: Sequence[Decimal] = QUANTILES) -> pd.DataFrame:
         """Return latency quantiles with 95 % intervals (index ``quantile``): ``latency_s``, ``low_s``, ``high_s``.
@@ -297,13 +307,18 @@ class SimulationResult:
             )
         return pd.concat(parts, ignore_index=True)
 
-    def tail_breakdown(self, quantile: Decimal) -> pd.DataFrame:
-        """Return where the slowest queries spend their time (index ``stage``), means over those at or above a quantile.
+    def tail_breakdown(self, slo: Slo) -> pd.DataFrame:
+        """Return where the slowest queries that an objective is for spend their time (index ``stage``).
 
-        Columns: ``queue_delay_s``, ``service_time_s``, ``share`` (of their latency).
+        Columns: ``queue_delay_s``, ``service_time_s`` (means over the queries at or above its quantile), ``share`` (of
+        their latency).
         """
         names = list(self.workload.routes.names)
-        slow = np.flatnonzero(self.latency_ns >= (self.latency_quantile_ns(quantile) if self.latency_ns.size else 0))
+        concerned = self.workload.concerned(slo)
+        slow = np.flatnonzero(concerned)
+        if slow.size:
+            at_least = nearest_rank(np.sort(self.latency_ns[concerned]), slo.quantile)
+            slow = np.flatnonzero(concerned & (self.latency_ns >= at_least))
         rows = self.breakdown[self.breakdown["query"].isin(slow)]
         totals = rows.groupby("stage")[["queue_delay_ns", "service_time_ns"]].sum().reindex(names, fill_value=0)
         latency_ns = float(self.latency_ns[slow].sum())

@@ -1,19 +1,30 @@
 """What the models share: the base class, the field types with their limits, and errors with field paths."""
 
 import difflib
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic import WithJsonSchema as JsonSchema
 from pydantic_core import ErrorDetails
 
 from pipesim import units
-from pipesim.errors import InvalidInputError, shown
+from pipesim.errors import InvalidInputError, invalid, shown
 from pipesim.model.yaml_document import YamlDocument, plain_document
 
 NAME_PATTERN = r"^[A-Za-z0-9_.-]{1,64}$"
+MIN_QPS = 0.001
 MAX_QPS = 1e7
 MAX_REPLICAS = 100_000
 MAX_BATCH_SIZE = 65_536
@@ -21,6 +32,7 @@ MAX_FAN_OUT = 1_000
 MAX_SCV = 1_000.0
 MAX_USD_PER_HOUR = 1_000_000
 MAX_STAGES = 64
+_LINE_BREAKS = dict.fromkeys(map(ord, "\t\r\n"))
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -35,40 +47,74 @@ class Model(BaseModel):
 
 
 def _money(value: object) -> object:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return Decimal(str(value))
-    return value
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise invalid("", value, "is not a number", "write dollars as 0.35")
+    if not math.isfinite(value):
+        raise invalid("", value, "is not finite", "use a finite number")
+    return Decimal(str(value))
 
 
 def _sequence(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+    if not isinstance(value, list | tuple):
+        raise invalid("", value, "is not a list", "write one, such as [a, b]")
+    return tuple(value)
 
 
-def _positive(value: int) -> int:
-    if value <= 0:
-        raise ValueError("should be longer than nothing")
+def _positive_duration_ns(value: object) -> int:
+    duration_ns = units.parse_duration_ns(value)
+    if not duration_ns:
+        raise invalid("", value, "is not allowed", "use more than 0")
+    return duration_ns
+
+
+def _quantile_name(value: object) -> object:
+    units.parse_quantile(value)
     return value
+
+
+def _text(value: str) -> str:
+    if not value.translate(_LINE_BREAKS).isprintable():
+        raise invalid("", value, "holds a character that does not print", "remove it")
+    return value
+
+
+def _attribute_value(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise invalid("", value, "is not text or a number", "write one value, and quote what should be text")
+    return _text(value) if isinstance(value, str) else value
+
+
+def one_form(form: Callable[[Any], str | None], remedy: str) -> Discriminator:
+    """Return what tells the forms of a field apart; where `form` gives no tag, the complaint says `remedy`.
+
+    Tags are written ``<so>``, so that no field of a file can have the name of one.
+    """
+    return Discriminator(form, custom_error_type="no_form", custom_error_message=remedy)
 
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Duration = Annotated[
-    int,
-    BeforeValidator(units.parse_duration_ns),
-    JsonSchema({"type": "string", "pattern": units.DURATION_PATTERN, "examples": ["300ms", "1.5s", "10min"]}),
-]
-PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+Text = Annotated[str, AfterValidator(_text)]
+"""Text that may reach a terminal: it holds no control characters but line breaks and tabs."""
+AttributeValue = Annotated[str | int | float, BeforeValidator(_attribute_value)]
+_DurationSchema = JsonSchema(
+    {"type": "string", "pattern": units.DURATION_PATTERN, "examples": ["300ms", "1.5s", "10min"]}
+)
+Duration = Annotated[int, BeforeValidator(units.parse_duration_ns), _DurationSchema]
+PositiveDuration = Annotated[int, BeforeValidator(_positive_duration_ns), _DurationSchema]
 Money = Annotated[
     Decimal,
     BeforeValidator(_money),
     Field(ge=0, le=MAX_USD_PER_HOUR),
     JsonSchema({"type": "number", "minimum": 0, "maximum": MAX_USD_PER_HOUR}),
 ]
-QuantileName = Annotated[str, StringConstraints(pattern=units.QUANTILE_PATTERN)]
+QuantileName = Annotated[str, StringConstraints(pattern=units.QUANTILE_PATTERN), BeforeValidator(_quantile_name)]
 Replicas = Annotated[int, Field(ge=1, le=MAX_REPLICAS)]
 BatchSize = Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)]
 Scv = Annotated[float, Field(ge=0, le=MAX_SCV)]
-Qps = Annotated[float, Field(gt=0, le=MAX_QPS)]
+Qps = Annotated[float, Field(ge=MIN_QPS, le=MAX_QPS)]
 Listed = Annotated[tuple[T, ...], BeforeValidator(_sequence), Field(min_length=1)]
 """One or more values that a file gives as a list."""
 
@@ -100,7 +146,8 @@ def validated(cls: type[M], document: YamlDocument) -> M:
     except ValidationError as error:
         problems = error.errors(include_url=False)
         first = min(problems, key=lambda problem: (_line(problem, document), problem["type"] == "missing"))
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        others = len({_place(problem, document) for problem in problems}) - 1
+        more = f" (and {others} more)" if others else ""
         raise InvalidInputError(_message(first, cls, document) + more) from None
 
 
@@ -110,7 +157,7 @@ def _line(problem: ErrorDetails, document: YamlDocument) -> int:
 
 
 def _place(problem: ErrorDetails, document: YamlDocument) -> tuple[str | int, ...]:
-    """Return the place of a problem in the file: pydantic's location without its names of union members."""
+    """Return the place of a problem in the file: pydantic's location without its tags of forms."""
     place: tuple[str | int, ...] = ()
     location = problem["loc"]
     for index, part in enumerate(location):
@@ -139,10 +186,16 @@ def _message(problem: ErrorDetails, cls: type[BaseModel], document: YamlDocument
             return f"{where}: {error}"
         case "string_pattern_mismatch" if context["pattern"] == NAME_PATTERN:
             rule = "is not a name; use 1 to 64 letters, digits, dots, dashes and underscores"
-        case "string_pattern_mismatch" if context["pattern"] == units.QUANTILE_PATTERN:
-            rule = "is not a quantile; write p50, p95, p99, p99.9 …"
         case "finite_number":
             rule = "is not finite; use a finite number"
+        case "string_type":
+            rule = "is not text; quote it"
+        case "dict_type" | "model_type":
+            rule = "is not a mapping; write names with values"
+        case "too_short":
+            rule = "is empty; give at least one"
+        case "too_long":
+            return f"{where}: holds {context['actual_length']} entries; use at most {context['max_length']}"
         case _:
             rule = problem["msg"].replace("Input should", "is not allowed; it should")
     return f"{where}: {shown(value)} {rule}"
@@ -164,8 +217,13 @@ def _known_fields(cls: type[BaseModel], location: tuple[str | int, ...]) -> list
         inner = [
             child
             for place in places
-            for child in (place.get("properties", {}).get(step), place.get("additionalProperties"), place.get("items"))
+            for child in (
+                place.get("properties", {}).get(step),
+                place.get("additionalProperties"),
+                place.get("items"),
+                *place.get("patternProperties", {}).values(),
+            )
             if isinstance(child, dict)
         ]
-        places = [found for child in inner for found in resolved(child)] or places  # a name of a union member
+        places = [found for child in inner for found in resolved(child)] or places  # the tag of a form
     return sorted({name for place in places for name in place.get("properties", {})})

@@ -1,20 +1,21 @@
 """Hardware that is paid for, the bundles of it that replicas occupy, and what they cost."""
 
-import csv
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipesim.errors import FileFormatError, invalid
-from pipesim.files import decode_text, text_stream
-from pipesim.model.fields import Model, Money, Name, validated
+from pipesim.errors import invalid
+from pipesim.files import decode_text
+from pipesim.model.csv_rows import csv_rows
+from pipesim.model.fields import Model, Money, Name, Text, validated
 from pipesim.model.yaml_document import YamlDocument, parse_yaml
+from pipesim.units import parse_number
 
 Kind = Literal["cpu", "gpu", "tpu"]
 _ACCELERATORS_FIRST: tuple[Kind, ...] = ("tpu", "gpu", "cpu")
-_NUMBERS = ("price_usd_per_hour", "memory_gb")
+_REQUIRED = ("name", "kind", "unit", "price_usd_per_hour")
 
 
 class Hardware(Model):
@@ -23,10 +24,10 @@ class Hardware(Model):
     kind: Kind
     unit: Literal["core", "gpu", "chip", "instance"]
     price_usd_per_hour: Money
-    cloud: str = "unknown"
-    region: str = "unknown"
-    date: str = "unknown"
-    source: str = "unknown"
+    cloud: Text = "unknown"
+    region: Text = "unknown"
+    date: Text = "unknown"
+    source: Text = "unknown"
     memory_gb: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """Memory that the unit brings for a model."""
 
@@ -87,29 +88,20 @@ def parse_catalogue(content: bytes, name: str) -> Catalogue:
     """
     if not name.endswith(".csv"):
         return validated(Catalogue, parse_yaml(decode_text(content, name), name))
+    table = csv_rows(content, name, _REQUIRED)
     units: dict[str, dict[str, object]] = {}
-    lines: dict[tuple[str | int, ...], int] = {(): 1}
-    try:
-        for row in (reader := csv.DictReader(text_stream(content, name), strict=True)):
-            if None in row or None in row.values() or "name" not in row:
-                raise FileFormatError(
-                    f"{name}:{reader.line_num}: does not fit the header {reader.fieldnames}; a unit needs a name, "
-                    "kind, unit and price_usd_per_hour"
-                )
-            unit = row.pop("name")
-            if unit in units:
-                raise invalid(f"{name}:{reader.line_num}", unit, "occurs twice", "keep one of the rows")
-            units[unit] = {key: _number(key, value) for key, value in row.items() if value != ""}
-            lines |= {("units", unit, *key): reader.line_num for key in [(), *((field,) for field in row)]}
-    except csv.Error as error:
-        raise FileFormatError(f"{name}: is not valid CSV ({error}); correct the quotes") from error
+    lines: dict[tuple[str | int, ...], int] = {(): 1, ("units",): 1}
+    for line, row in table.rows:
+        fields = dict(zip(table.header, row, strict=True))
+        unit = fields.pop("name")
+        if unit in units:
+            raise invalid(f"{name}:{line}", unit, "occurs twice", "keep one of the rows")
+        units[unit] = {field: _cell(field, text, f"{name}:{line}: {field}") for field, text in fields.items() if text}
+        lines |= {("units", unit, *field): line for field in [(), *((field,) for field in fields)]}
     return validated(Catalogue, YamlDocument(name, {"units": units}, lines))
 
 
-def _number(field: str, text: str) -> object:
-    if field not in _NUMBERS:
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def _cell(column: str, text: str, where: str) -> str | float | Decimal:
+    if column == "price_usd_per_hour":
+        return parse_number(text, where)
+    return float(parse_number(text, where)) if column == "memory_gb" else text

@@ -6,20 +6,21 @@ from functools import cached_property
 from typing import Annotated, Literal, Self
 
 import networkx as nx
-from pydantic import Discriminator, Field, RootModel, Tag, model_validator
+from pydantic import Field, RootModel, Tag, model_validator
 
 from pipesim.errors import invalid
 from pipesim.model.fields import (
     MAX_FAN_OUT,
     MAX_STAGES,
+    AttributeValue,
     Duration,
     Listed,
     Model,
     Name,
     Share,
+    one_form,
 )
 
-AttributeValue = str | int | float
 FanOutCount = Annotated[int, Field(ge=0, le=MAX_FAN_OUT)]
 
 
@@ -43,15 +44,15 @@ class WeightedFanOut(Model):
 
 def _fan_out_form(value: object) -> str:
     if isinstance(value, dict):
-        return "poisson" if "poisson" in value else "weights"
-    return {PoissonFanOut: "poisson", WeightedFanOut: "weights"}.get(type(value), "count")  # type: ignore[call-overload, no-any-return]
+        return "<poisson>" if "poisson" in value else "<weights>"
+    return {PoissonFanOut: "<poisson>", WeightedFanOut: "<weights>"}.get(type(value), "<count>")  # type: ignore[call-overload, no-any-return]
 
 
 FanOut = Annotated[
-    Annotated[FanOutCount, Tag("count")]
-    | Annotated[PoissonFanOut, Tag("poisson")]
-    | Annotated[WeightedFanOut, Tag("weights")],
-    Discriminator(_fan_out_form),
+    Annotated[FanOutCount, Tag("<count>")]
+    | Annotated[PoissonFanOut, Tag("<poisson>")]
+    | Annotated[WeightedFanOut, Tag("<weights>")],
+    one_form(_fan_out_form, "is no fan-out; write a number, {poisson: mean} or {weights: {items: share}}"),
 ]
 
 
@@ -74,7 +75,7 @@ class EdgeOptions(Model):
     @model_validator(mode="after")
     def _has_one_rule(self) -> Self:
         if self.values is not None and self.choice is None:
-            raise invalid("values", self.values, "have no attribute", "name the query's attribute in choice")
+            raise invalid("values", list(self.values), "have no attribute", "name the query's attribute in choice")
         if self.values is not None and self.probability is not None:
             raise invalid("probability", self.probability, "contradicts values", "keep one of them")
         return self
@@ -108,7 +109,7 @@ Dispatch = Literal["central", "round_robin", "random", "power_of_two", "least_lo
 
 
 def _after_form(value: object) -> str:
-    return "mapping" if isinstance(value, dict) else "list"
+    return "<mapping>" if isinstance(value, dict) else "<list>"
 
 
 class Stage(Model):
@@ -116,8 +117,9 @@ class Stage(Model):
 
     model: Name
     after: Annotated[
-        Annotated[Listed[Name], Tag("list")] | Annotated[dict[Name, EdgeOptions | None], Tag("mapping")],
-        Discriminator(_after_form),
+        Annotated[Listed[Name], Tag("<list>")]
+        | Annotated[dict[Name, EdgeOptions | None], Field(min_length=1), Tag("<mapping>")],
+        one_form(_after_form, "is not a list; write one, such as [first]"),
     ] = ()
     """The stages that feed this one; a stage without any is a source and receives every query."""
     batching: Batching = Batching()
@@ -139,6 +141,11 @@ class Edge:
     def name(self) -> str:
         """Return ``upstream->downstream``, the key of the edge's random streams."""
         return f"{self.upstream}->{self.downstream}"
+
+    @property
+    def place(self) -> str:
+        """Return the field of a pipeline that holds the edge's options."""
+        return f"{self.downstream}.after.{self.upstream}"
 
 
 class Pipeline(RootModel[Annotated[dict[Name, Stage], Field(min_length=1, max_length=MAX_STAGES)]]):
@@ -223,7 +230,7 @@ class Pipeline(RootModel[Annotated[dict[Name, Stage], Field(min_length=1, max_le
         if not nx.is_directed_acyclic_graph(self.graph):
             cycle = [upstream for upstream, *_ in nx.find_cycle(self.graph)]
             path = " -> ".join([*cycle, cycle[0]])
-            raise invalid("after", path, "is a cycle", "queries move forward only: remove one of its edges")
+            raise invalid(f"{cycle[0]}.after", path, "is a cycle", "queries move forward only: remove one of its edges")
 
     def _check_reachable(self) -> None:
         reached = set(self.sources)
@@ -247,22 +254,28 @@ def _can_be_active(edge: Edge) -> bool:
     return edge.options.share > 0 and (isinstance(fan_out, PoissonFanOut) or fan_out > 0)
 
 
-def _check_choice_group(where: str, group: tuple[Edge, ...]) -> None:
+def _check_choice_group(group_name: str, group: tuple[Edge, ...]) -> None:
     by_values = [edge for edge in group if edge.options.values is not None]
-    if by_values and len(by_values) < len(group):
-        odd = next(edge for edge in group if edge.options.values is None)
-        raise invalid(where, odd.name, "has no values, as its siblings have", "give values to all edges or to none")
-    if len({edge.options.per for edge in group}) > 1:
-        raise invalid(where, group[0].options.per, "is not the `per` of all its edges", "use one `per` for the group")
+    by_share = [edge for edge in group if edge.options.values is None]
+    if by_values and by_share:
+        rule = f"has no values, as others of {group_name} have"
+        raise invalid(by_share[0].place, by_share[0].name, rule, "give values to all edges or to none")
+    for edge in group[1:]:
+        if edge.options.per != group[0].options.per:
+            rule = f"is not the `per` of all edges of {group_name}"
+            raise invalid(f"{edge.place}.per", edge.options.per, rule, "use one `per` for the group")
     seen: set[AttributeValue] = set()
     for edge in by_values:
         for value in edge.options.values or ():
             if value in seen:
-                raise invalid(where, value, "is listed twice", "values of a choice exclude each other")
+                rule = f"is listed twice in {group_name}"
+                raise invalid(f"{edge.place}.values", value, rule, "values of a choice exclude each other")
             seen.add(value)
-    for edge in group:
-        if not by_values and edge.options.probability is None:
-            raise invalid(where, edge.name, "has no probability", "give each edge of the group its share")
-    total = sum(edge.options.share for edge in group)
-    if not by_values and total > 1 + 1e-9:
-        raise invalid(where, total, "is the sum of its probabilities", "make it at most 1")
+    for edge in by_share:
+        if edge.options.probability is None:
+            raise invalid(
+                edge.place, edge.name, f"has no probability in {group_name}", "give each edge of the group its share"
+            )
+    total = sum(edge.options.share for edge in by_share)
+    if total > 1 + 1e-9:
+        raise invalid(f"{group[0].place}.probability", total, f"is the sum over {group_name}", "make it at most 1")

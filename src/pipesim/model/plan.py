@@ -8,7 +8,7 @@ import yaml
 from pydantic import BeforeValidator, Field
 
 from pipesim.errors import invalid
-from pipesim.files import MAX_DOCUMENT_BYTES, decode_text, read_bytes, write_atomically
+from pipesim.files import MAX_DOCUMENT_BYTES, check_input, decode_text, read_bytes, write_atomically
 from pipesim.model.fields import BatchSize, Model, Name, Replicas, validated
 from pipesim.model.hardware import Catalogue
 from pipesim.model.yaml_document import parse_yaml
@@ -66,6 +66,7 @@ def read_plan(path: Path) -> Plan:
     FileFormatError, InvalidInputError
         With file, line, field and remedy.
     """
+    check_input(path, "plan", "give the path of a plan file")
     content = read_bytes(path, MAX_DOCUMENT_BYTES)
     return validated(Plan, parse_yaml(decode_text(content, path.name), path.name))
 

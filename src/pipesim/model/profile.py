@@ -1,25 +1,26 @@
 """Stage profiles: how long a batch of each size takes one model on one hardware, and how well that is known."""
 
-import csv
-import math
+import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from pipesim.errors import FileFormatError, invalid, shown
-from pipesim.files import text_stream
-from pipesim.model.fields import MAX_BATCH_SIZE, BatchSize, Model, Name, Scv
-from pipesim.units import MAX_DURATION_NS
+from pipesim.model.csv_rows import CsvRows, csv_rows
+from pipesim.model.fields import BatchSize, Model, Name, Scv, Text, validated
+from pipesim.model.yaml_document import Place, YamlDocument
+from pipesim.units import MAX_DURATION_NS, parse_number
 
 Basis = Literal["measured", "derived", "stand-in", "unstated"]
 NoiseLaw = Literal["gamma", "lognormal"]
 _REQUIRED = ("model", "hardware", "batch_size", "latency_ms")
 _MAX_LATENCY_MS = MAX_DURATION_NS / 10**6
+_TEXTS = ("model", "hardware", "noise_law", "basis", "source", "note")
 _PER_CURVE = ("noise_scv", "noise_law")
 
 
@@ -33,6 +34,7 @@ class ProfilePoint(Model):
     """Service time of the whole batch."""
     latency_ms_p50: Annotated[float, Field(gt=0, le=_MAX_LATENCY_MS)] | None = None
     latency_ms_p99: Annotated[float, Field(gt=0, le=_MAX_LATENCY_MS)] | None = None
+    """Percentiles of the service time, for the record; the simulation takes `latency_ms` and the noise."""
     noise_scv: Scv = 0.0
     """Squared coefficient of variation of the service time, equal on all rows of a curve."""
     noise_law: NoiseLaw = "gamma"
@@ -40,8 +42,8 @@ class ProfilePoint(Model):
     """Memory that the model needs at this batch size."""
     basis: Basis = "unstated"
     """What the figure rests on: a measurement, a derivation, or another model or hardware standing in."""
-    source: str = ""
-    note: str = ""
+    source: Text = ""
+    note: Text = ""
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,6 @@ class Profile:
         upper = next(point.batch_size for point in self.points if point.batch_size >= batch_size)
         known = [p.memory_gb for p in self.points if p.memory_gb is not None and p.batch_size <= upper]
         return max(known) if known else None
-
-    def throughput_qps(self, batch_size: int) -> float:
-        """Return the items a second that one replica serves in full batches of `batch_size`."""
-        return batch_size / (float(self.table_ns[batch_size]) / 1e9)
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -193,64 +191,45 @@ def profile_set(points: Iterable[tuple[str, ProfilePoint]]) -> ProfileSet:
 
 
 def parse_profiles(content: bytes, name: str) -> ProfileSet:
-    """Return the profiles in a CSV file (columns: see :class:`ProfilePoint`; others are ignored).
+    """Return the profiles in a CSV file (columns: see :class:`ProfilePoint`).
+
+    Other columns are ignored, unless one is nearly a column that is known.
 
     Raises
     ------
     FileFormatError, InvalidInputError
         With the line and column of the first problem.
     """
-    reader = csv.DictReader(text_stream(content, name), strict=True)
-    try:
-        header = list(reader.fieldnames or ())
-    except csv.Error as error:
-        raise FileFormatError(f"{name}: is not valid CSV ({error}); correct the quotes") from error
-    missing = [column for column in _REQUIRED if column not in header]
-    if missing:
-        raise FileFormatError(f"{name}:1: has no column {missing[0]}; a profile needs {', '.join(_REQUIRED)}")
-    if len(set(header)) < len(header):
-        raise FileFormatError(f"{name}:1: names a column twice; keep one of them")
-    profiles = profile_set(_points(reader, name))
+    table = csv_rows(content, name, _REQUIRED)
+    for column in table.header:
+        near = difflib.get_close_matches(column, ProfilePoint.model_fields, n=1, cutoff=0.8)
+        if near and near[0] != column:
+            raise FileFormatError(
+                f"{name}:1: {shown(column)} is not a column of a profile; did you mean {near[0]}? Else rename it"
+            )
+    profiles = profile_set(_points(table, name))
     if not profiles:
         raise FileFormatError(f"{name}: holds no rows; a profile needs at least one batch size")
     return profiles
 
 
-def _points(reader: "csv.DictReader[str]", name: str) -> Iterator[tuple[str, ProfilePoint]]:
+def _points(table: CsvRows, name: str) -> Iterator[tuple[str, ProfilePoint]]:
     known = ProfilePoint.model_fields
-    try:
-        for row in reader:
-            where = f"{name}:{reader.line_num}"
-            if None in row or None in row.values():
-                raise FileFormatError(f"{where}: does not have the {len(reader.fieldnames or ())} fields of the header")
-            fields = {column: _cell(column, text, where) for column, text in row.items() if column in known and text}
-            for column in _REQUIRED:
-                if column not in fields:
-                    raise FileFormatError(f"{where}: {column} is empty; fill it in or remove the row")
-            try:
-                yield where, ProfilePoint.model_validate(fields)
-            except ValidationError as error:
-                problem = error.errors(include_url=False)[0]
-                rule = problem["msg"].replace("Input should", "is not allowed; it should")
-                raise invalid(f"{where}: {problem['loc'][0]}", problem["input"], rule) from error
-    except csv.Error as error:
-        raise FileFormatError(f"{name}:{reader.line_num}: is not valid CSV ({error}); correct the quotes") from error
+    for line, row in table.rows:
+        fields = {
+            column: _cell(column, text, f"{name}:{line}: {column}")
+            for column, text in zip(table.header, row, strict=True)
+            if text and column in known
+        }
+        lines: dict[Place, int] = dict.fromkeys([(), *((column,) for column in fields)], line)
+        yield f"{name}:{line}", validated(ProfilePoint, YamlDocument(name, fields, lines))
 
 
-def _cell(column: str, text: str, where: str) -> Any:
-    if column in ("model", "hardware", "noise_law", "basis", "source", "note"):
+def _cell(column: str, text: str, where: str) -> str | int | float:
+    if column in _TEXTS:
         return text
-    try:
-        number = float(text)
-    except ValueError:
-        raise invalid(f"{where}: {column}", text, "is not a number", "use digits and a decimal point") from None
-    if not math.isfinite(number):
-        raise invalid(f"{where}: {column}", text, "is not finite", "use a finite number")
-    if column != "batch_size":
-        return number
-    if number != int(number) or not 1 <= number <= MAX_BATCH_SIZE:
-        raise invalid(f"{where}: {column}", text, "is not allowed", f"use a whole number from 1 to {MAX_BATCH_SIZE}")
-    return int(number)
+    number = float(parse_number(text, where))
+    return int(number) if column == "batch_size" and number.is_integer() else number
 
 
 def describe_missing(model: str, profiles: ProfileSet) -> str:

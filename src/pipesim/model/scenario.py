@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field, Tag
 
 from pipesim.errors import InvalidInputError, invalid
 from pipesim.files import (
@@ -13,33 +13,42 @@ from pipesim.files import (
     MAX_TABLE_BYTES,
     InputFile,
     Workspace,
+    check_input,
     decode_text,
     read_bytes,
     sha256,
 )
-from pipesim.model.fields import BatchSize, Listed, Model, Name, PositiveDuration, validated
+from pipesim.model.fields import BatchSize, Listed, Model, Name, PositiveDuration, QuantileName, one_form, validated
 from pipesim.model.hardware import Catalogue, parse_catalogue
 from pipesim.model.pipeline import Pipeline
 from pipesim.model.plan import Plan
 from pipesim.model.profile import ProfilePoint, ProfileSet, describe_missing, parse_profiles, profile_set
 from pipesim.model.search import HardwareOption, Search, StageSearch, StageSpace, batch_sizes
-from pipesim.model.slo import CheckedQuantileName, Slo
+from pipesim.model.slo import Slo
 from pipesim.model.traffic import RecordedTraffic, Traffic
 from pipesim.model.yaml_document import YamlDocument, parse_yaml, plain_document
-from pipesim.streams import MAX_SEED
+from pipesim.streams import MAX_SEED, check_seed
 
 
-def _slo_form(value: Any) -> str:
-    return "by quantile" if isinstance(value, dict) and "quantile" not in value else "list"
+def _slo_form(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return "<list>" if "quantile" in value else "<by quantile>"
+    return "<list>" if isinstance(value, list | tuple) else None
 
 
-def _source_form(value: Any) -> str:
+def _profiles_form(value: Any) -> str | None:
+    return "<list>" if isinstance(value, list | tuple) else _prices_form(value)
+
+
+def _prices_form(value: Any) -> str | None:
     if isinstance(value, dict | Catalogue):
-        return "inline"
-    return "list" if isinstance(value, list | tuple) else "reference"
+        return "<inline>"
+    return "<reference>" if isinstance(value, str) else None
 
 
-InlineProfiles = dict[Name, dict[Name, Annotated[dict[BatchSize, PositiveDuration], Field(min_length=1)]]]
+InlineProfiles = Annotated[
+    dict[Name, dict[Name, Annotated[dict[BatchSize, PositiveDuration], Field(min_length=1)]]], Field(min_length=1)
+]
 """Model -> hardware -> batch size -> latency of the batch."""
 
 
@@ -49,22 +58,23 @@ class ScenarioFile(Model):
     name: Name
     description: str = ""
     slo: Annotated[
-        Annotated[dict[CheckedQuantileName, PositiveDuration], Field(min_length=1), Tag("by quantile")]
-        | Annotated[Listed[Slo], Tag("list")],
-        Discriminator(_slo_form),
+        Annotated[dict[QuantileName, PositiveDuration], Field(min_length=1), Tag("<by quantile>")]
+        | Annotated[Listed[Slo], Tag("<list>")],
+        one_form(_slo_form, "is not allowed; write {p99: 300ms}"),
     ]
     """Quantiles and their bounds, or a list of objectives for classes of queries."""
     traffic: Traffic
     pipeline: Pipeline
     profiles: Annotated[
-        Annotated[str, Tag("reference")]
-        | Annotated[Listed[str], Tag("list")]
-        | Annotated[InlineProfiles, Tag("inline")],
-        Discriminator(_source_form),
+        Annotated[str, Tag("<reference>")]
+        | Annotated[Listed[str], Tag("<list>")]
+        | Annotated[InlineProfiles, Tag("<inline>")],
+        one_form(_profiles_form, "is not allowed; name a file, library:NAME, several of them, or a mapping"),
     ]
     """A profile file (or ``library:NAME``), several, or the latencies themselves."""
     prices: Annotated[
-        Annotated[str, Tag("reference")] | Annotated[Catalogue, Tag("inline")], Discriminator(_source_form)
+        Annotated[str, Tag("<reference>")] | Annotated[Catalogue, Tag("<inline>")],
+        one_form(_prices_form, "is not allowed; name a file, library:NAME, or a mapping with units"),
     ]
     """A price file (or ``library:NAME``), or the catalogue itself."""
     search: Search = Search()
@@ -126,8 +136,7 @@ class Scenario:
         InvalidInputError
             If `seed` is not in 0 … 2⁶³ − 1.
         """
-        if not 0 <= seed <= MAX_SEED:
-            raise invalid("seed", seed, "is not allowed", f"use 0 to {MAX_SEED}")
+        check_seed(seed)
         return Scenario(
             self.file.model_copy(update={"seed": seed}), self.profiles, self.catalogue, self.trace_path, self.inputs
         )
@@ -139,7 +148,7 @@ class Scenario:
         Raises
         ------
         InvalidInputError
-            If a stage is left without any hardware or batch size.
+            If a stage is left without any hardware, batch size or number of replicas.
         """
         return {stage: self._stage_space(stage) for stage in self.pipeline.stages}
 
@@ -147,30 +156,49 @@ class Scenario:
         search = self.file.search
         limits = search.stages.get(stage, StageSearch())
         model = self.pipeline.stages[stage].model
+        max_replicas = limits.max_replicas or search.max_replicas
+        if limits.min_replicas > max_replicas:
+            raise invalid(
+                f"stages.{stage}.min_replicas",
+                limits.min_replicas,
+                f"is above max_replicas, {max_replicas}",
+                "lower it",
+            )
         wanted = limits.hardware or search.hardware
-        options = []
+        options, refused = [], []
         for hardware in self.profiles.hardware_of(model):
-            if hardware not in self.catalogue.names or (wanted is not None and hardware not in wanted):
+            if hardware not in self.catalogue.names:
+                refused.append(f"{hardware} has no price")
+                continue
+            if wanted is not None and hardware not in wanted:
+                refused.append(f"the search leaves out {hardware}")
                 continue
             profile = self.profiles[model, hardware]
             memory = self.catalogue.memory_gb(hardware)
-            sizes = tuple(
-                size
-                for size in batch_sizes(profile, limits, search.max_batch_size)
-                if memory is None or (profile.memory_gb(size) or 0) <= memory
-            )
-            if sizes:
-                options.append(HardwareOption(profile, self.catalogue.price_usd_per_hour(hardware), sizes))
+            sizes = batch_sizes(profile, limits, search.max_batch_size)
+            fitting = tuple(size for size in sizes if memory is None or (profile.memory_gb(size) or 0) <= memory)
+            if fitting:
+                options.append(HardwareOption(profile, self.catalogue.price_usd_per_hour(hardware), fitting))
+            elif sizes:
+                needed = profile.memory_gb(sizes[0])
+                refused.append(f"{model} needs {needed:g} GB at batch {sizes[0]}, {hardware} has {memory:g} GB")
+            else:
+                refused.append(f"on {hardware} it is profiled up to batch {profile.max_batch_size}")
         if not options:
-            profiled = ", ".join(self.profiles.hardware_of(model))
             raise invalid(
                 f"stages.{stage}",
                 model,
-                "is left without any hardware and batch size",
-                f"it is profiled on {profiled}; prices know {', '.join(self.catalogue.names)}; widen the search",
+                f"is left without any hardware and batch size: {', '.join(refused)}",
+                "widen the search, or add profiles, prices or memory",
             )
+        for size in limits.batch_sizes or ():
+            if not any(size in option.batch_sizes for option in options):
+                largest = max(option.batch_sizes[-1] for option in options)
+                raise invalid(
+                    f"stages.{stage}.batch_sizes", size, "is possible on none of its hardware", f"use at most {largest}"
+                )
         options.sort(key=lambda option: (-option.price_usd_per_hour, option.hardware))
-        return StageSpace(tuple(options), limits.min_replicas, limits.max_replicas or search.max_replicas)
+        return StageSpace(tuple(options), limits.min_replicas, max_replicas)
 
     def check_plan(self, plan: Plan) -> None:
         """Check that the plan fits the pipeline, its profiles and the catalogue.
@@ -227,8 +255,7 @@ def load_scenario(path: str | Path, *, allow_outside: bool = False) -> Scenario:
         With file, line, field, value, rule and remedy of the first problem.
     """
     path = Path(path)
-    if not path.is_file():
-        raise invalid("scenario", str(path), "is not a file", "give the path of a scenario file, or run pipesim init")
+    check_input(path, "scenario", "give the path of a scenario file, or run pipesim init")
     content = read_bytes(path, MAX_DOCUMENT_BYTES)
     document = parse_yaml(decode_text(content, path.name), path.name)
     workspace = Workspace.around(path, allow_outside=allow_outside)

@@ -2,11 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Self
 
-from pydantic import model_validator
-
-from pipesim.errors import invalid
 from pipesim.model.fields import BatchSize, Listed, Model, Name, Replicas
 from pipesim.model.profile import Profile
 
@@ -21,12 +17,6 @@ class StageSearch(Model):
     batch_sizes: Listed[BatchSize] | None = None
     """The batch limits to consider; measured sizes and powers of two when not given."""
     max_batch_size: BatchSize | None = None
-
-    @model_validator(mode="after")
-    def _is_not_empty(self) -> Self:
-        if self.max_replicas is not None and self.min_replicas > self.max_replicas:
-            raise invalid("min_replicas", self.min_replicas, "is above max_replicas", "lower it")
-        return self
 
 
 class Search(Model):

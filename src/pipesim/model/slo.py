@@ -2,27 +2,17 @@
 
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from pipesim import units
-from pipesim.model.fields import Model, Name, PositiveDuration, QuantileName
-from pipesim.model.pipeline import AttributeValue
-
-
-def _quantile_name(value: str) -> str:
-    units.parse_quantile(value)
-    return value
-
-
-CheckedQuantileName = Annotated[QuantileName, AfterValidator(_quantile_name)]
+from pipesim.model.fields import AttributeValue, Model, Name, PositiveDuration, QuantileName
 
 
 class Slo(Model):
     """At most a share 1 − q of the queries may take longer than the bound."""
 
-    quantile_name: CheckedQuantileName = Field(alias="quantile")
+    quantile_name: QuantileName = Field(alias="quantile")
     bound_ns: PositiveDuration = Field(alias="bound")
     where: dict[Name, AttributeValue] = {}
     """The queries it holds for: those whose attributes have these values; all when empty."""

@@ -5,11 +5,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from pipesim.errors import InvalidInputError, invalid
-from pipesim.model.fields import MAX_SCV, Model, Name, PositiveDuration, Qps, Scv, Share
-from pipesim.units import NS_PER_S
+from pipesim.model.fields import MAX_SCV, Model, Name, PositiveDuration, Qps, Scv, Share, Text, one_form
+from pipesim.units import MAX_DURATION_NS, NS_PER_S
 
 MAX_QUERIES = 50_000_000
 """The most queries that a trace may hold in memory."""
+_S_PER_DAY = 86_400
+_MAX_DAYS = MAX_DURATION_NS // (NS_PER_S * _S_PER_DAY)
 
 Positive = Annotated[float, Field(gt=0, le=1e12)]
 Load = Annotated[float, Field(gt=0, le=1e6)]
@@ -37,7 +39,7 @@ class DrawnLognormal(Model):
 class DrawnCategory(Model):
     """An attribute drawn from named values by share; the shares add up to 1."""
 
-    weights: Annotated[dict[str, Share], Field(min_length=1, max_length=1000)]
+    weights: Annotated[dict[Text, Share], Field(min_length=1, max_length=1000)]
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -46,23 +48,43 @@ class DrawnCategory(Model):
         return self
 
 
-def _key_form(*keys: str) -> Discriminator:
+def _form_by_key(*keys: str) -> Discriminator:
     def form(value: Any) -> str | None:
-        return next((key for key in keys if (key in value if isinstance(value, dict) else hasattr(value, key))), None)
+        given = [key for key in keys if (key in value if isinstance(value, dict) else hasattr(value, key))]
+        return f"<{given[0]}>" if len(given) == 1 else None
 
-    return Discriminator(
-        form,
-        custom_error_type="no_form",
-        custom_error_message=f"has none of the fields {', '.join(keys)}; give one of them",
-    )
+    return one_form(form, f"needs exactly one of {', '.join(keys)}")
 
 
 DrawnAttribute = Annotated[
-    Annotated[DrawnGamma, Tag("gamma")]
-    | Annotated[DrawnLognormal, Tag("lognormal")]
-    | Annotated[DrawnCategory, Tag("weights")],
-    _key_form("gamma", "lognormal", "weights"),
+    Annotated[DrawnGamma, Tag("<gamma>")]
+    | Annotated[DrawnLognormal, Tag("<lognormal>")]
+    | Annotated[DrawnCategory, Tag("<weights>")],
+    _form_by_key("gamma", "lognormal", "weights"),
 ]
+
+
+def check_length(rate_qps: float, duration_s: float | None, queries: int | None) -> None:
+    """Check where generated traffic ends, given by its duration or its number of queries.
+
+    Raises
+    ------
+    InvalidInputError
+        If not exactly one of them is given, or there are too many queries, or they last longer than 400 days.
+    """
+    if (duration_s is None) == (queries is None):
+        found = "neither" if queries is None else "both"
+        raise InvalidInputError(f"{found} of duration and queries is given; give exactly one of them")
+    expected = duration_s * rate_qps if duration_s is not None else queries or 0
+    if not 0 <= expected <= MAX_QUERIES:
+        raise InvalidInputError(
+            f"{expected:.0f} queries are not allowed; use 0 to {MAX_QUERIES}: change the rate or the length"
+        )
+    days = expected / rate_qps / _S_PER_DAY
+    if days > _MAX_DAYS:
+        raise InvalidInputError(
+            f"{expected:.0f} queries at {rate_qps:g} a second would last {days:,.0f} days; use at most {_MAX_DAYS} days"
+        )
 
 
 class _Length(Model):
@@ -72,12 +94,8 @@ class _Length(Model):
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
-        if (self.duration_ns is None) == (self.queries is None):
-            found = "neither" if self.queries is None else "both"
-            raise InvalidInputError(f"{found} of duration and queries is given; give one of them")
-        if self.duration_ns is not None and self.rate_qps * self.duration_ns / NS_PER_S > MAX_QUERIES:
-            expected = round(self.rate_qps * self.duration_ns / NS_PER_S)
-            raise invalid("", expected, "queries are too many", f"use at most {MAX_QUERIES}: lower rate or duration")
+        duration_s = None if self.duration_ns is None else self.duration_ns / NS_PER_S
+        check_length(self.rate_qps, duration_s, self.queries)
         return self
 
 
@@ -155,18 +173,18 @@ class RecordedTraffic(_Traffic):
 
     @model_validator(mode="after")
     def _csv_says_how_to_read_it(self) -> Self:
-        for field in ("column", "unit"):
+        for field, what in (("column", "which column holds the times"), ("unit", "what the column counts")):
             given = getattr(self, field)
             if self.format == "csv" and given is None:
-                raise invalid(field, given, "leaves open how to read the file", f"give {field}, or name its format")
+                raise InvalidInputError(f"is missing; say {what}, or name the file's format", field)
             if self.format != "csv" and (given is not None or self.columns):
                 raise invalid(field, given, f"does not belong to format {self.format}", "remove column, unit, columns")
         return self
 
 
 Traffic = Annotated[
-    Annotated[PoissonTraffic, Tag("poisson")]
-    | Annotated[GammaTraffic, Tag("gamma")]
-    | Annotated[RecordedTraffic, Tag("file")],
-    _key_form("poisson", "gamma", "file"),
+    Annotated[PoissonTraffic, Tag("<poisson>")]
+    | Annotated[GammaTraffic, Tag("<gamma>")]
+    | Annotated[RecordedTraffic, Tag("<file>")],
+    _form_by_key("poisson", "gamma", "file"),
 ]

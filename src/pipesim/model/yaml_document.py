@@ -13,6 +13,8 @@ Place = tuple[str | int, ...]
 
 _MAX_DIGITS = 40
 _MAX_DEPTH = 32
+_MAX_VALUES = 20_000
+_LONGEST_NAME = 65
 # The core schema of YAML 1.2 (section 10.3.2): `1e3` is a number, `010` is ten, `yes` is a string.
 _NULL = re.compile(r"null|Null|NULL|~|")
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -37,7 +39,7 @@ class YamlDocument:
     def where(self, place: Place) -> str:
         """Return ``file:line: field`` for the field at `place`, with the line of the nearest that exists."""
         known = next(place[:end] for end in range(len(place), -1, -1) if place[:end] in self.lines)
-        line, field = self.lines[known], ".".join(map(str, place))
+        line, field = self.lines[known], ".".join(str(part)[:_LONGEST_NAME] for part in place)
         return self.name + (f":{line}" if self.from_file else "") + (f": {field}" if field else "")
 
 
@@ -55,9 +57,11 @@ def parse_yaml(text: str, name: str) -> YamlDocument:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
         raise FileFormatError(f"{name}{line}: is not valid YAML ({error.problem}); correct the line") from error
-    except yaml.YAMLError as error:
-        reason = str(error).splitlines()[0]
-        raise FileFormatError(f"{name}: is not valid YAML ({reason}); save it as UTF-8 text") from error
+    except yaml.reader.ReaderError as error:
+        line_number = text.count("\n", 0, error.position) + 1
+        raise FileFormatError(
+            f"{name}:{line_number}: holds the character U+{error.character:04X}, not allowed in YAML; remove it"
+        ) from error
     except RecursionError:
         raise FileFormatError(f"{name}: is nested too deeply; use at most {_MAX_DEPTH} levels") from None
     lines: dict[Place, int] = {}
@@ -81,10 +85,17 @@ def _number(data: Any, place: Place, lines: dict[Place, int]) -> None:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Composes nodes without aliases and leaves the meaning of scalars to :func:`_scalar`."""
+    """Composes a bounded number of nodes without aliases and leaves the meaning of scalars to :func:`_scalar`."""
+
+    values = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
+        self.values += index is not None  # a key has no index
+        if self.values > _MAX_VALUES:
+            raise yaml.MarkedYAMLError(
+                problem=f"it holds more than {_MAX_VALUES:,} values, which is the limit", problem_mark=event.start_mark
+            )
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise yaml.MarkedYAMLError(
                 problem="anchors and aliases are not allowed: write the value out", problem_mark=event.start_mark
@@ -109,6 +120,8 @@ def _plain(node: yaml.Node, place: Place, lines: dict[Place, int], name: str) ->
         if not isinstance(key_node, yaml.ScalarNode):
             raise FileFormatError(f"{name}:{key_line}: a key is a list or a mapping; use a name as the key")
         key = key_node.value if key_node.style else _scalar(key_node.value, name, key_line)
+        if key is None or isinstance(key, bool):
+            raise FileFormatError(f"{name}:{key_line}: the key {key_node.value} is not text or a number; quote it")
         if key in mapping:
             raise FileFormatError(f"{name}:{key_line}: the key {shown(key)} occurs twice; keep one of them")
         inner = (*place, key if isinstance(key, int | str) else str(key))

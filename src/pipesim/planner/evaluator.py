@@ -1,11 +1,14 @@
 """Plans put to the test: does a plan meet the objectives on the workload? Each plan is simulated once."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
+import numpy as np
+
 from pipesim.engine import Workload
-from pipesim.engine.unqueued import unqueued_latency_ns
-from pipesim.model import Plan
+from pipesim.engine.bounds import full_batch_throughput, least_service_ns, unqueued_latency_ns
+from pipesim.engine.run import Integers
+from pipesim.model import Plan, StagePlan
 
 Progress = Callable[[int, Decimal | None], None]
 """Called after each simulation with how many there were and the cost of the best feasible plan so far, if any."""
@@ -29,16 +32,17 @@ class Evaluator:
     """
 
     def __init__(self, workload: Workload, max_evaluations: int, progress: Progress | None = None) -> None:
-        self.workload = workload
-        self.evaluations = 0
-        self.cheapest: Decimal | None = None
-        self._max_evaluations = max_evaluations
-        self._progress = progress
-        self._known: dict[object, bool] = {}
         from pipesim.engine.compiled import Departures, meets_limits  # here, because numba takes its time to import
 
         self._meets_limits, self._departures = meets_limits, Departures()
+        self.workload = workload
+        self.evaluations = 0
+        self.cheapest: Decimal | None = None
         self._limits = workload.miss_limits(workload.scenario.slos)
+        self._max_evaluations = max_evaluations
+        self._progress = progress
+        self._known: dict[object, bool] = {}
+        self._throughputs: dict[tuple[str, str, int], float] = {}
 
     def feasible(self, plan: Plan) -> bool:
         """Return whether the plan meets all objectives.
@@ -61,31 +65,45 @@ class Evaluator:
                 self._progress(self.evaluations, self.cheapest)
         return self._known[key]
 
-    def feasible_without_queues(self, plan: Plan) -> bool:
-        """Return whether the objectives hold if no item ever waits and each is served alone on the plan's hardware."""
-        latency_ns = unqueued_latency_ns(self.workload.engine_inputs(plan))
+    def feasible_without_queues(self, settings: Mapping[str, Sequence[StagePlan]]) -> bool:
+        """Return whether the objectives hold if no item ever waits: if not, no plan of these settings is feasible.
+
+        Parameters
+        ----------
+        settings
+            What each stage may run on. Of every setting the time below which it serves no item is taken (see
+            :func:`pipesim.engine.bounds.least_service_ns`), and of those the least for each item.
+        """
+        latency_ns = least_latency_ns(self.workload, settings)
         return not any(limit.is_missed(latency_ns) for limit in self._limits)
+
+    def bottleneck(self, plan: Plan, stages: Iterable[str]) -> str:
+        """Return which of some stages can serve the fewest queries per second in full batches, the first of equals."""
+        return min(stages, key=lambda stage: self._throughput_qps(plan, stage))
+
+    def _throughput_qps(self, plan: Plan, stage: str) -> float:
+        chosen = plan.stages[stage]
+        key = stage, chosen.hardware, chosen.max_batch_size
+        if key not in self._throughputs:
+            inputs = self.workload.engine_inputs(plan)
+            found = next(inputs for inputs in inputs.stages if inputs.name == stage)
+            items_per_query = found.items / len(self.workload.trace) if found.items else 1.0
+            self._throughputs[key] = full_batch_throughput(found) / items_per_query
+        return chosen.replicas * self._throughputs[key]
 
     def cost(self, plan: Plan) -> Decimal:
         """Return what the plan costs an hour."""
         return plan.cost_usd_per_hour(self.workload.scenario.catalogue)
 
 
-def throughput_qps(workload: Workload, plan: Plan, stage: str) -> float:
-    """Return the queries per second that a stage can serve with full batches, infinite if no query visits it.
-
-    Replicas × batch size / (service time at that batch size × mean size + overhead) / scale factor.
-    """
-    scale_factor = workload.routes.scale_factors()[stage]
-    if not scale_factor > 0:
-        return float("inf")
-    chosen = plan.stages[stage]
-    inputs = next(inputs for inputs in workload.engine_inputs(plan).stages if inputs.name == stage)
-    size = 1.0 if inputs.size is None else float(inputs.size.mean())
-    service_s = (float(inputs.table_ns[chosen.max_batch_size]) * size + inputs.overhead_ns) / 1e9
-    return chosen.replicas * chosen.max_batch_size / service_s / scale_factor
-
-
-def bottleneck(workload: Workload, plan: Plan, stages: Iterable[str]) -> str:
-    """Return which of some stages can serve the fewest queries per second, the first of equals."""
-    return min(stages, key=lambda stage: throughput_qps(workload, plan, stage))
+def least_latency_ns(workload: Workload, settings: Mapping[str, Sequence[StagePlan]]) -> Integers:
+    """Return a latency below which no query stays, whichever of these settings a plan has, shape ``(queries,)``."""
+    rounds = max(map(len, settings.values()))
+    least: list[Integers] | None = None
+    for index in range(rounds):
+        plan = Plan(stages={name: some[min(index, len(some) - 1)] for name, some in settings.items()})
+        inputs = workload.engine_inputs(plan)
+        service = [least_service_ns(stage) for stage in inputs.stages]
+        least = service if least is None else [np.minimum(*pair) for pair in zip(least, service, strict=True)]
+    assert least is not None
+    return unqueued_latency_ns(inputs, least)

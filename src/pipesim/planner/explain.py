@@ -1,80 +1,83 @@
-"""Why this plan and not less, and for a scenario without a plan what would have to give."""
+"""Why this plan and not less, what to know about it, and for a scenario without a plan what would have to give."""
 
-import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from pipesim import units
-from pipesim.engine import SimulationResult, Workload, simulate
-from pipesim.engine.unqueued import service_alone_ns, unqueued_latency_ns
-from pipesim.model import Plan, Slo
-from pipesim.planner.evaluator import throughput_qps
+from pipesim.engine import SimulationResult, SloOutcome, Workload, simulate
+from pipesim.model import Slo, StagePlan
+from pipesim.planner.evaluator import least_latency_ns
 from pipesim.units import NS_PER_S, format_duration
 
 Explanation = tuple[str, tuple[str, ...]]
 """A reason and the remedies, each a sentence."""
 
-
-def tightest(result: SimulationResult) -> Slo:
-    """Return the objective that is nearest to its bound, or furthest beyond it."""
-
-    def use_of_bound(index: int) -> float:
-        latency_ns = result.slos[index].latency_ns
-        return (latency_ns or 0) / result.slos[index].slo.bound_ns
-
-    return result.slos[max(range(len(result.slos)), key=use_of_bound)].slo
+_FEW_MISSES = 5
 
 
-def binding_stage(result: SimulationResult) -> str:
-    """Return the stage where the slowest queries spend most of their time, on their critical paths."""
-    return str(result.tail_breakdown(tightest(result).quantile)["share"].idxmax())
+def tightest(result: SimulationResult) -> SloOutcome:
+    """Return how the objective fared that is nearest to its bound, or furthest beyond it."""
+    return max(result.slos, key=lambda outcome: (outcome.latency_ns or 0) / outcome.slo.bound_ns)
+
+
+def tail(result: SimulationResult) -> pd.DataFrame:
+    """Return where the slowest queries of the tightest objective spend their time: see `tail_breakdown`."""
+    return result.tail_breakdown(tightest(result).slo)
 
 
 def one_replica_less(result: SimulationResult) -> pd.DataFrame:
-    """Return what a replica less at each stage would do (index ``stage``).
+    """Return what a replica less at each stage that may lose one would do (index ``stage``).
 
-    Columns: ``replicas`` (after the removal; 0 where the stage has only one, and then nothing more is said),
-    ``saving_usd_per_hour``, ``latency_s`` (at the quantile of the tightest objective), ``miss_rate`` (of it), ``met``.
+    Columns: ``replicas`` (after the removal), ``saving_usd_per_hour``, ``objective`` (the tightest of that plan),
+    ``latency_s`` (at its quantile), ``miss_rate`` (of it), ``met`` (all objectives).
     """
-    slo = tightest(result)
+    scenario = result.workload.scenario
     rows = []
     for stage, chosen in result.plan.stages.items():
-        row: dict[str, object] = {
-            "stage": stage,
-            "replicas": chosen.replicas - 1,
-            "saving_usd_per_hour": float(result.workload.scenario.catalogue.price_usd_per_hour(chosen.hardware)),
-            "latency_s": float("nan"),
-            "miss_rate": float("nan"),
-            "met": False,
-        }
-        if chosen.replicas > 1:
-            less = simulate(result.workload, result.plan.with_stage(stage, replicas=chosen.replicas - 1))
-            outcome = less.slo_outcome(slo)
-            assert outcome.latency_ns is not None
-            row |= {"latency_s": outcome.latency_ns / NS_PER_S, "miss_rate": outcome.miss_rate, "met": less.met}
-        rows.append(row)
-    return pd.DataFrame(rows).set_index("stage")
+        if chosen.replicas == scenario.space[stage].min_replicas:
+            continue
+        less = simulate(result.workload, result.plan.with_stage(stage, replicas=chosen.replicas - 1))
+        outcome = tightest(less)
+        rows.append(
+            {
+                "stage": stage,
+                "replicas": chosen.replicas - 1,
+                "saving_usd_per_hour": float(scenario.catalogue.price_usd_per_hour(chosen.hardware)),
+                "objective": str(outcome.slo),
+                "latency_s": float("nan") if outcome.latency_ns is None else outcome.latency_ns / NS_PER_S,
+                "miss_rate": outcome.miss_rate,
+                "met": less.met,
+            }
+        )
+    columns = ["stage", "replicas", "saving_usd_per_hour", "objective", "latency_s", "miss_rate", "met"]
+    return pd.DataFrame(rows, columns=columns).set_index("stage")
 
 
-def capacity(result: SimulationResult) -> pd.DataFrame:
-    """Return what each stage could serve (index ``stage``), in the order of the plan.
+def caveats(result: SimulationResult) -> tuple[str, ...]:
+    """Return what a reader should know before buying: overload, luck, figures that were not measured as such."""
+    scenario, notes = result.workload.scenario, []
+    for stage in result.overloaded:
+        headroom = result.stages["headroom"].to_dict()[stage]
+        notes.append(
+            f"{stage} can serve {headroom:.0%} of what arrives: with a longer trace its backlog would go on growing"
+        )
+    for outcome in result.slos:
+        if not outcome.queries:
+            notes.append(f"{outcome.slo}: there are no queries, so nothing was tested")
+        elif outcome.met and outcome.allowed_misses < _FEW_MISSES:
+            notes.append(f"{outcome.slo}: {outcome.queries:,} queries are too few to test it; use a longer trace")
+        elif outcome.met and outcome.interval_ns.high > outcome.slo.bound_ns:
+            notes.append(f"{outcome.slo}: met here, but the 95 % interval crosses the bound; use a longer trace")
+    for stage, chosen in result.plan.stages.items():
+        notes.extend(scenario.profiles[scenario.pipeline.stages[stage].model, chosen.hardware].caveats)
+    return tuple(dict.fromkeys(notes))
 
-    Columns: ``throughput_qps`` (queries a second with full batches), ``headroom`` (that over the trace's mean rate).
-    """
-    rate = result.workload.trace.mean_rate_qps or math.nan
-    rows = [
-        {"stage": stage, "throughput_qps": (throughput := throughput_qps(result.workload, result.plan, stage)),
-         "headroom": throughput / rate}
-        for stage in result.plan.stages
-    ]  # fmt: skip
-    return pd.DataFrame(rows).set_index("stage")
 
-
-def describe_service_limit(workload: Workload, plan: Plan) -> Explanation:
-    """Return why no plan can meet an objective that the service time alone exceeds."""
-    inputs = workload.engine_inputs(plan)
-    latency_ns = unqueued_latency_ns(inputs)
+def describe_service_limit(workload: Workload, settings: Mapping[str, Sequence[StagePlan]]) -> Explanation:
+    """Return why no plan of these settings can meet an objective: even without queues it is exceeded."""
+    latency_ns = least_latency_ns(workload, settings)
     broken: list[tuple[Slo, int]] = []
     for slo in workload.scenario.slos:
         concerned = np.sort(latency_ns[workload.concerned(slo)])
@@ -83,47 +86,52 @@ def describe_service_limit(workload: Workload, plan: Plan) -> Explanation:
             broken.append((slo, reached_ns))
     slo, reached_ns = broken[0]
     name = units.format_quantile(slo.quantile)
-    slowest = max(inputs.stages, key=lambda stage: float(service_alone_ns(stage).mean()) if stage.items else 0.0)
-    slowest_ms = format_duration(float(np.mean(service_alone_ns(slowest))))
-    chosen = plan.stages[slowest.name]
     reason = (
-        f"The service time alone exceeds the objective: with every stage on its fastest hardware at batch "
-        f"{chosen.max_batch_size} and nobody waiting, {name} is {format_duration(reached_ns)}, and the bound is "
-        f"{format_duration(slo.bound_ns)}."
+        f"The service time alone exceeds the objective: with every stage on its fastest hardware and nobody waiting, "
+        f"{name} is {format_duration(reached_ns)}, and the bound is {format_duration(slo.bound_ns)}."
     )
     remedies = [
-        f"Raise the bound of {other_name} to {format_duration(other_ns)} or more (queues come on top)."
+        f"Raise the bound of {units.format_quantile(other.quantile)} to {format_duration(other_ns)} or more "
+        "(queues come on top)."
         for other, other_ns in broken
-        for other_name in [units.format_quantile(other.quantile)]
     ]
+    profiles, pipeline = workload.scenario.profiles, workload.scenario.pipeline
+    fastest = {
+        stage: min(
+            (int(profiles[pipeline.stages[stage].model, one.hardware].table_ns[1:].min()), one.hardware) for one in some
+        )
+        for stage, some in settings.items()
+    }
+    slowest = max(fastest, key=lambda stage: fastest[stage][0])
+    least_ns, hardware = fastest[slowest]
     remedies.append(
-        f"Make {slowest.name} faster: it is the slowest stage, {slowest_ms} an item on average on {chosen.hardware}, "
-        "its fastest hardware in the search space."
+        f"Make {slowest} faster: it is the slowest stage, {format_duration(least_ns)} on {hardware}, the fastest "
+        "hardware that the search space has for it."
     )
     return reason, tuple(remedies)
 
 
 def describe_queueing_limit(result: SimulationResult) -> Explanation:
-    """Return why the largest number of replicas at batch 1, in `result`, is not enough."""
-    slo = tightest(result)
-    outcome = result.slo_outcome(slo)
+    """Return why the most replicas and the largest batches, in `result`, are not enough."""
+    outcome = tightest(result)
     assert outcome.latency_ns is not None
-    rate = result.workload.trace.mean_rate_qps
-    throughputs = {stage: throughput_qps(result.workload, result.plan, stage) for stage in result.plan.stages}
-    stage, throughput = min(throughputs.items(), key=lambda entry: entry[1])
-    name = units.format_quantile(slo.quantile)
-    chosen = result.plan.stages[stage]
+    slo, name = outcome.slo, units.format_quantile(outcome.slo.quantile)
+    headroom = result.stages["headroom"]
+    stage = str(headroom.idxmin()) if headroom.notna().any() else next(iter(result.plan.stages))
+    chosen, share = result.plan.stages[stage], headroom.to_dict()[stage]
+    replicas = "1 replica" if chosen.replicas == 1 else f"{chosen.replicas} replicas"
     reason = (
-        f"Even {chosen.replicas} replicas of {stage} on {chosen.hardware}, the most that the search space allows, "
-        f"leave {name} at {format_duration(outcome.latency_ns)} with batches of {chosen.max_batch_size}; the bound is "
-        f"{format_duration(slo.bound_ns)}. {stage} can then serve {throughput:.1f} queries a second, and "
-        f"{rate:.1f} arrive."
+        f"Even with {replicas} of {stage} on {chosen.hardware}, the most that the search space allows, "
+        f"{name} is {format_duration(outcome.latency_ns)} with batches of up to {chosen.max_batch_size}; the bound is "
+        f"{format_duration(slo.bound_ns)}."
     )
-    remedies = (
+    remedies = [
         f"Raise search.max_replicas, or max_replicas of {stage}.",
         f"Raise the bound of {name} to {format_duration(outcome.latency_ns)} or more.",
-        f"Lower the load: {throughput / rate:.0%} of it would fit the throughput of {stage}."
-        if throughput < rate
-        else "Smooth the bursts: the mean load fits, its peaks do not.",
-    )
-    return reason, remedies
+    ]
+    if share < 1:
+        reason += f" {stage} can serve {share:.0%} of the queries that arrive."
+        remedies.append(f"Lower the load: {share:.0%} of it would fit.")
+    elif share >= 1:
+        remedies.append("Smooth the bursts: the mean load fits, its peaks do not.")
+    return reason, tuple(remedies)

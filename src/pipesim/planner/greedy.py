@@ -3,81 +3,64 @@
 Source: Crankshaw et al., "InferLine: ML prediction pipeline provisioning and management for tight latency
 objectives", arXiv 1812.01776, section 5, algorithms 1 and 2. Where the print leaves something open:
 
-* The first test is whether the service time alone *exceeds* the objective (some prints have it inverted). It is made
-  on the drawn routes: every stage on its fastest hardware at batch 1, nobody waiting.
+* The first test is whether the service time alone *exceeds* the objective (some prints have it inverted). It is made on
+  the drawn routes, with the least that each item can take on any hardware and in any batch, so it is a proof.
+* If the largest numbers of replicas do not suffice at batch 1, the batch limits grow too, again at the bottleneck: the
+  paper has no limit of replicas and need not say.
 * IncreaseBatch goes to the next batch limit of the search space. It leaves the cost as it is, so it is taken when no
   cheaper plan can be reached in one action; a batch limit then never decreases except with a lower cost, so the search
   cannot loop, and cannot stall before every batch limit is as large as it may be.
 * DowngradeHardware replans the stage alone on the next cheaper hardware, from batch 1, the others frozen, and counts
-  only if the outcome is cheaper.
+  only if the outcome is cheaper. So hardware of an equal price is never tried, and one that will not do hides all that
+  are cheaper still.
 * Of actions that lead to equal costs, RemoveReplica goes before DowngradeHardware before IncreaseBatch, and then the
   stage that comes first in the file.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
 
 from pipesim.engine import Workload, simulate
 from pipesim.model import HardwareOption, Plan, StagePlan
-from pipesim.planner.evaluator import Evaluator, OutOfEvaluationsError, Progress, bottleneck
+from pipesim.planner.evaluator import Evaluator, OutOfEvaluationsError, Progress
 from pipesim.planner.explain import describe_queueing_limit, describe_service_limit
 from pipesim.planner.result import FeasiblePlan, Infeasible, OutOfBudget, PlanningResult
 from pipesim.planner.verification import verify
 
 Action = Literal["initialise", "add replica", "remove replica", "downgrade hardware", "increase batch"]
-DEFAULT_EVALUATIONS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    action: Action
-    stage: str
-    plan: Plan
-    feasible: bool
-    taken: bool
 
 
 class _History:
     """The steps of a search, in order."""
 
+    COLUMNS = (
+        "round", "action", "stage", "hardware", "replicas", "max_batch_size", "cost_usd_per_hour", "feasible", "taken",
+        "evaluations",
+    )  # fmt: skip
+
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
-        self._rows: list[dict[str, object]] = []
+        self._rows: list[tuple[object, ...]] = []
         self._round = 0
 
-    def add(self, steps: list[_Step]) -> None:
-        for step in steps:
-            chosen = step.plan.stages[step.stage] if step.stage else None
-            self._rows.append(
-                {
-                    "round": self._round,
-                    "action": step.action,
-                    "stage": step.stage,
-                    "hardware": chosen.hardware if chosen else "",
-                    "replicas": chosen.replicas if chosen else 0,
-                    "max_batch_size": chosen.max_batch_size if chosen else 0,
-                    "cost_usd_per_hour": float(self._evaluator.cost(step.plan)),
-                    "feasible": step.feasible,
-                    "taken": step.taken,
-                    "evaluations": self._evaluator.evaluations,
-                }
-            )
-        self._round += 1
+    def add(self, action: Action, stage: str, plan: Plan, *, feasible: bool, taken: bool) -> None:
+        """Note a step; the next belongs to another round if this one was taken."""
+        setting = ("", 0, 0)
+        if stage:
+            chosen = plan.stages[stage]
+            setting = (chosen.hardware, chosen.replicas, chosen.max_batch_size)
+        cost, evaluations = float(self._evaluator.cost(plan)), self._evaluator.evaluations
+        self._rows.append((self._round, action, stage, *setting, cost, feasible, taken, evaluations))
+        self._round += taken
 
     def frame(self) -> pd.DataFrame:
-        columns = [
-            "round", "action", "stage", "hardware", "replicas", "max_batch_size", "cost_usd_per_hour", "feasible",
-            "taken", "evaluations",
-        ]  # fmt: skip
-        return pd.DataFrame(self._rows, columns=columns)
+        """Return one row per step."""
+        return pd.DataFrame(self._rows, columns=list(self.COLUMNS))
 
 
-def plan_greedily(
-    workload: Workload, *, max_evaluations: int = DEFAULT_EVALUATIONS, progress: Progress | None = None
-) -> PlanningResult:
+def plan_greedily(workload: Workload, *, max_evaluations: int, progress: Progress | None = None) -> PlanningResult:
     """Return the plan that InferLine's greedy planner finds.
 
     Parameters
@@ -98,6 +81,7 @@ def plan_greedily(
     evaluator = Evaluator(workload, max_evaluations, progress)
     history = _History(evaluator)
     best: Plan | None = None
+    complete = True
     try:
         outcome = _initialise(evaluator, history)
         if isinstance(outcome, Infeasible):
@@ -107,14 +91,11 @@ def plan_greedily(
             best = following
             following = _next_plan(evaluator, history, best)
     except OutOfEvaluationsError:
-        if best is None:
-            return OutOfBudget(workload, "greedy", history.frame(), evaluator.evaluations)
-    assert best is not None
-    complete = evaluator.evaluations < max_evaluations
-    simulation = simulate(workload, best)
-    return FeasiblePlan(
-        workload, "greedy", history.frame(), evaluator.evaluations, simulation, verify(simulation), complete
-    )
+        complete = False
+    if best is None:
+        return OutOfBudget(workload, "greedy", history.frame(), evaluator.evaluations)
+    result = simulate(workload, best)
+    return FeasiblePlan(workload, "greedy", history.frame(), evaluator.evaluations, result, verify(result), complete)
 
 
 def fastest(options: tuple[HardwareOption, ...]) -> HardwareOption:
@@ -131,36 +112,46 @@ def fastest(options: tuple[HardwareOption, ...]) -> HardwareOption:
 
 def _initialise(evaluator: Evaluator, history: _History) -> Plan | Infeasible:
     """Return the first feasible plan (algorithm 1): batch 1, best hardware, replicas added at the bottleneck."""
-    workload = evaluator.workload
-    space = workload.scenario.space
-    stages = {}
-    for name, stage_space in space.items():
-        option = fastest(stage_space.options)
-        stages[name] = StagePlan(
-            hardware=option.hardware, replicas=stage_space.min_replicas, max_batch_size=option.batch_sizes[0]
-        )
-    plan = Plan(stages=stages)
-    if not evaluator.feasible_without_queues(plan):
-        reason, remedies = describe_service_limit(workload, plan)
+    workload, space = evaluator.workload, evaluator.workload.scenario.space
+    allowed = {
+        name: [_setting(option, option.batch_sizes[-1], 1) for option in stage.options] for name, stage in space.items()
+    }
+    if not evaluator.feasible_without_queues(allowed):
+        reason, remedies = describe_service_limit(workload, allowed)
         return Infeasible(workload, "greedy", history.frame(), evaluator.evaluations, reason, remedies)
+    options = {name: fastest(stage.options) for name, stage in space.items()}
+    plan = Plan(
+        stages={
+            name: _setting(option, option.batch_sizes[0], space[name].min_replicas) for name, option in options.items()
+        }
+    )
     feasible = evaluator.feasible(plan)
-    history.add([_Step("initialise", "", plan, feasible, taken=True)])
+    history.add("initialise", "", plan, feasible=feasible, taken=True)
     while not feasible:
         growing = [name for name, stage in plan.stages.items() if stage.replicas < space[name].max_replicas]
-        if not growing:
+        batching = [name for name in plan.stages if _larger_batch(evaluator, plan, name) is not None]
+        if not growing and not batching:
             reason, remedies = describe_queueing_limit(simulate(workload, plan))
             return Infeasible(workload, "greedy", history.frame(), evaluator.evaluations, reason, remedies)
-        stage = bottleneck(workload, plan, growing)
-        plan = plan.with_stage(stage, replicas=plan.stages[stage].replicas + 1)
+        stage = evaluator.bottleneck(plan, growing or batching)
+        larger = _larger_batch(evaluator, plan, stage)
+        if growing or larger is None:
+            action: Action = "add replica"
+            plan = plan.with_stage(stage, replicas=plan.stages[stage].replicas + 1)
+        else:
+            action, plan = "increase batch", larger
         feasible = evaluator.feasible(plan)
-        history.add([_Step("add replica", stage, plan, feasible, taken=True)])
+        history.add(action, stage, plan, feasible=feasible, taken=True)
     return plan
+
+
+def _setting(option: HardwareOption, max_batch_size: int, replicas: int) -> StagePlan:
+    return StagePlan(hardware=option.hardware, replicas=replicas, max_batch_size=max_batch_size)
 
 
 def _next_plan(evaluator: Evaluator, history: _History, plan: Plan) -> Plan | None:
     """Return the cheapest feasible plan that one action leads to (algorithm 2), or None if no action leads anywhere."""
     stages = list(plan.stages)
-    steps: list[_Step] = []
     actions: tuple[tuple[Action, Callable[[Evaluator, Plan, str], Plan | None]], ...] = (
         ("remove replica", _one_replica_less),
         ("downgrade hardware", _downgrade),
@@ -173,15 +164,12 @@ def _next_plan(evaluator: Evaluator, history: _History, plan: Plan) -> Plan | No
         if (new := apply(evaluator, plan, stage)) is not None
     ]
     candidates.sort(key=lambda candidate: evaluator.cost(candidate[2]))  # stable: equal costs stay in order
-    taken: Plan | None = None
     for action, stage, new in candidates:
         feasible = evaluator.feasible(new)
-        steps.append(_Step(action, stage, new, feasible, taken=feasible))
+        history.add(action, stage, new, feasible=feasible, taken=feasible)
         if feasible:
-            taken = new
-            break
-    history.add(steps)
-    return taken
+            return new
+    return None
 
 
 def _one_replica_less(evaluator: Evaluator, plan: Plan, stage: str) -> Plan | None:
@@ -207,10 +195,10 @@ def _downgrade(evaluator: Evaluator, plan: Plan, stage: str) -> Plan | None:
         return None
     option = cheaper[0]
     cost = evaluator.cost(plan)
-    new = plan.with_stage(
-        stage, hardware=option.hardware, replicas=space.min_replicas, max_batch_size=option.batch_sizes[0]
-    )
-    if evaluator.cost(new) >= cost or not evaluator.feasible_without_queues(new):
+    new = plan.with_stage(stage, **_setting(option, option.batch_sizes[0], space.min_replicas).model_dump())
+    settings = {name: [chosen] for name, chosen in plan.stages.items()}
+    settings[stage] = [_setting(option, option.batch_sizes[-1], 1)]
+    if evaluator.cost(new) >= cost or not evaluator.feasible_without_queues(settings):
         return None
     while not evaluator.feasible(new):
         replicas = new.stages[stage].replicas

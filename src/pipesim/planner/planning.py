@@ -3,12 +3,12 @@
 from pipesim.engine import Workload
 from pipesim.model import Scenario
 from pipesim.planner.evaluator import Progress
-from pipesim.planner.greedy import DEFAULT_EVALUATIONS, plan_greedily
+from pipesim.planner.greedy import plan_greedily
 from pipesim.planner.result import PlanningResult
 
 
 def plan(
-    scenario: Scenario | Workload, *, max_evaluations: int = DEFAULT_EVALUATIONS, progress: Progress | None = None
+    scenario: Scenario | Workload, *, max_evaluations: int = 10_000, progress: Progress | None = None
 ) -> PlanningResult:
     """Return the cheapest plan found that meets the scenario's objectives, or why there is none.
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import pandas as pd
 
 from pipesim.engine import SimulationResult, Workload
-from pipesim.planner.explain import binding_stage, capacity, one_replica_less
+from pipesim.planner.explain import caveats, one_replica_less, tail
 from pipesim.planner.verification import Verification
 
 
@@ -55,19 +55,19 @@ class FeasiblePlan(_Answer):
     status = "feasible"
 
     @cached_property
+    def tail(self) -> pd.DataFrame:
+        """Return where the slowest queries spend their time: see :func:`pipesim.planner.explain.tail`."""
+        return tail(self.simulation)
+
+    @property
     def binding_stage(self) -> str:
         """Return the stage where the slowest queries spend most of their time."""
-        return binding_stage(self.simulation)
+        return str(self.tail["share"].idxmax())
 
-    @cached_property
+    @property
     def bottleneck(self) -> str:
         """Return the stage with the least headroom of throughput."""
-        return str(self.capacity["throughput_qps"].idxmin())
-
-    @cached_property
-    def capacity(self) -> pd.DataFrame:
-        """Return what each stage could serve: see :func:`pipesim.planner.explain.capacity`."""
-        return capacity(self.simulation)
+        return str(self.simulation.stages["throughput_qps"].idxmin())
 
     @cached_property
     def one_replica_less(self) -> pd.DataFrame:
@@ -76,17 +76,9 @@ class FeasiblePlan(_Answer):
 
     @cached_property
     def caveats(self) -> tuple[str, ...]:
-        """Return what the plan rests on that was not measured, and what else a reader should know before buying."""
-        scenario, plan = self.workload.scenario, self.simulation.plan
-        notes = [
-            f"{stage} is offered its whole capacity or more over the trace: its backlog would grow with a longer one."
-            for stage in self.simulation.overloaded
-        ]
-        if not self.complete:
-            notes.append("The search was stopped by its budget; a longer one may find a cheaper plan.")
-        for stage, chosen in plan.stages.items():
-            notes.extend(scenario.profiles[scenario.pipeline.stages[stage].model, chosen.hardware].caveats)
-        return tuple(dict.fromkeys(notes))
+        """Return what a reader should know before buying: see :func:`pipesim.planner.explain.caveats`."""
+        notes = caveats(self.simulation)
+        return notes if self.complete else ("the search was stopped by its budget: a longer one may save more", *notes)
 
 
 @dataclass(frozen=True)

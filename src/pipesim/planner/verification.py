@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipesim.engine import SimulationResult, Workload, run_engine, run_reference, same
+from pipesim.engine import SimulationResult, run_engine, run_reference, same
 
 MAX_ITEMS = 500_000
 """The most items that the reference engine is asked to serve for a verification; more would take minutes."""
@@ -38,7 +38,7 @@ def verify(result: SimulationResult) -> Verification:
     whole_trace = queries == len(workload.trace)
     run = result.run
     if not whole_trace:
-        workload = Workload.of(workload.scenario, workload.trace.selected(np.arange(len(workload.trace)) < queries))
+        workload = workload.first(queries)
         run = run_engine(workload.engine_inputs(result.plan))
     reference = run_reference(workload.engine_inputs(result.plan))
     assert same(run, reference), "the engines differ: please report this scenario"

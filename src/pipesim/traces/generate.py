@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipesim.errors import invalid
-from pipesim.model.traffic import MAX_QUERIES, DrawnAttribute, DrawnCategory, DrawnGamma
+from pipesim.model.fields import MAX_QPS, MAX_SCV, MIN_QPS
+from pipesim.model.traffic import MAX_QUERIES, DrawnAttribute, DrawnCategory, DrawnGamma, check_length
 from pipesim.streams import stream
 from pipesim.traces.arrivals import ArrivalTrace, Column
 from pipesim.units import NS_PER_S
@@ -36,7 +37,7 @@ def poisson(
     Raises
     ------
     InvalidInputError
-        If the rate is not positive, or not exactly one end is given, or the trace would be too long.
+        If the rate is not from 0.001 to 10⁷, or not exactly one end is given, or the trace would be too long.
 
     >>> len(poisson(100, queries=1000, seed=1))
     1000
@@ -62,14 +63,13 @@ def gamma(
     Raises
     ------
     InvalidInputError
-        As :func:`poisson`, and if `scv` is negative.
+        As :func:`poisson`, and if `scv` is not from 0 to 1,000.
     """
-    if not (np.isfinite(rate_qps) and rate_qps > 0):
-        raise invalid("rate_qps", rate_qps, "is not allowed", "use a finite rate above 0")
-    if not (np.isfinite(scv) and scv >= 0):
-        raise invalid("scv", scv, "is not allowed", "use a finite value of 0 or more")
-    if (duration_s is None) == (queries is None):
-        raise invalid("duration_s", duration_s, "and queries: exactly one is due", "give one of them")
+    if not MIN_QPS <= rate_qps <= MAX_QPS:
+        raise invalid("rate_qps", rate_qps, "is not allowed", f"use {MIN_QPS:g} to {MAX_QPS:g}")
+    if not 0 <= scv <= MAX_SCV:
+        raise invalid("scv", scv, "is not allowed", f"use 0 to {MAX_SCV:g}")
+    check_length(rate_qps, duration_s, queries)
     rng = stream(seed, "arrivals")
     mean_gap_ns = NS_PER_S / rate_qps
 
@@ -80,15 +80,9 @@ def gamma(
         return np.rint(unit * mean_gap_ns).astype(np.int64)
 
     if queries is not None:
-        if not 0 <= queries <= MAX_QUERIES:
-            raise invalid("queries", queries, "is not allowed", f"use 0 to {MAX_QUERIES}")
         times = np.cumsum(gaps_ns(queries))
         return ArrivalTrace(times, int(times[-1]) if queries else 0)
     assert duration_s is not None
-    if not (np.isfinite(duration_s) and 0 < duration_s * rate_qps <= MAX_QUERIES):
-        raise invalid(
-            "duration_s", duration_s, f"makes {duration_s * rate_qps:.3g} queries", f"allow 1 to {MAX_QUERIES}"
-        )
     duration_ns = round(duration_s * NS_PER_S)
     return ArrivalTrace(_until(duration_ns, gaps_ns), duration_ns)
 

@@ -15,11 +15,16 @@ def gap_scv(trace: ArrivalTrace) -> float:
     return float(gaps.var() / gaps.mean() ** 2) if gaps.size > 1 and gaps.any() else float("nan")
 
 
-def counts(trace: ArrivalTrace, window_ns: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return the arrivals in consecutive windows that start at the first query; the last may be cut short."""
+def _window_counts(trace: ArrivalTrace, window_ns: int) -> tuple[list[int], int]:
+    """Return the arrivals in the windows that hold any, and how many windows there are.
+
+    Windows are consecutive and start at the first query; the last, which holds the last query, may be cut short.
+    Windows without arrivals are counted and not stored: a trace may span years.
+    """
     if not len(trace):
-        return np.zeros(0, dtype=np.int64)
-    return np.bincount((trace.times_ns - trace.times_ns[0]) // window_ns)
+        return [], 0
+    windows, counts = np.unique((trace.times_ns - trace.times_ns[0]) // window_ns, return_counts=True)
+    return counts.tolist(), int(windows[-1]) + 1
 
 
 def index_of_dispersion(trace: ArrivalTrace, window_ns: int) -> float:
@@ -27,8 +32,11 @@ def index_of_dispersion(trace: ArrivalTrace, window_ns: int) -> float:
 
     Source: Gusella, "Characterizing the variability of arrival processes with indexes of dispersion", JSAC 1991.
     """
-    whole = counts(trace, window_ns)[:-1]
-    return float(whole.var() / whole.mean()) if whole.size > 1 and whole.any() else float("nan")
+    counts, windows = _window_counts(trace, window_ns)
+    whole, total = counts[:-1], sum(counts[:-1])
+    if windows < 3 or not total:
+        return float("nan")
+    return sum(count**2 for count in whole) / total - total / (windows - 1)
 
 
 def peak_count(trace: ArrivalTrace, window_ns: int) -> int:
@@ -49,21 +57,22 @@ def peak_count(trace: ArrivalTrace, window_ns: int) -> int:
 def describe(trace: ArrivalTrace) -> pd.DataFrame:
     """Return one row per window length, as `pipesim trace info` prints them.
 
-    Columns: ``window`` (text), ``window_s``, ``mean_qps``, ``peak_qps`` (fixed windows), ``peak_count`` (any window of
-    that length), ``index_of_dispersion``, ``empty_share`` (of whole windows).
+    Columns: ``window`` (text), ``window_s``, ``mean_qps``, ``peak_qps`` (fixed windows; NaN if longer than the trace),
+    ``peak_count`` (any window of that length), ``index_of_dispersion``, ``empty_share`` (of whole windows).
     """
     rows = []
     for window_ns in WINDOWS_NS:
-        in_windows = counts(trace, window_ns)
+        counts, windows = _window_counts(trace, window_ns)
+        peak = max(counts, default=0) * NS_PER_S / window_ns
         rows.append(
             {
                 "window": format_duration(window_ns),
                 "window_s": window_ns / NS_PER_S,
                 "mean_qps": trace.mean_rate_qps,
-                "peak_qps": float(in_windows.max() * NS_PER_S / window_ns) if in_windows.size else 0.0,
+                "peak_qps": peak if window_ns <= trace.duration_ns else float("nan"),
                 "peak_count": peak_count(trace, window_ns),
                 "index_of_dispersion": index_of_dispersion(trace, window_ns),
-                "empty_share": float(np.mean(in_windows[:-1] == 0)) if in_windows.size > 1 else float("nan"),
+                "empty_share": 1 - (len(counts) - 1) / (windows - 1) if windows > 1 else float("nan"),
             }
         )
     return pd.DataFrame(rows)

@@ -22,8 +22,12 @@ def compress_time(trace: ArrivalTrace, factor: float) -> ArrivalTrace:
     """
     if not (np.isfinite(factor) and factor > 0):
         raise invalid("load", factor, "is not allowed", "use a finite factor above 0")
+    return _compressed(trace, factor, "load", factor)
+
+
+def _compressed(trace: ArrivalTrace, factor: float, field: str, value: float) -> ArrivalTrace:
     if trace.duration_ns / factor >= 2.0**62:
-        raise invalid("load", factor, "stretches the trace beyond 146 years", "use a larger factor")
+        raise invalid(field, value, "stretches the trace beyond 146 years", "use a larger value")
     times = np.rint(trace.times_ns / factor).astype(np.int64)
     duration_ns = round(trace.duration_ns / factor)
     return ArrivalTrace(times, duration_ns, trace.epoch_ns, trace.attributes, trace.inputs)
@@ -35,11 +39,11 @@ def compress_to_rate(trace: ArrivalTrace, rate_qps: float) -> ArrivalTrace:
     Raises
     ------
     InvalidInputError
-        If the trace has no rate, because it has no duration or no queries.
+        If the trace has no rate, because it has no duration or no queries, or it would last too long.
     """
     if not trace.duration_ns or not len(trace):
         raise invalid("compress_to_qps", rate_qps, "cannot be reached: the trace has no duration", "use another trace")
-    return compress_time(trace, rate_qps / trace.mean_rate_qps)
+    return _compressed(trace, rate_qps / trace.mean_rate_qps, "compress_to_qps", rate_qps)
 
 
 def thin(trace: ArrivalTrace, share: float, seed: int) -> ArrivalTrace:

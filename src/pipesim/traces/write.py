@@ -1,6 +1,8 @@
 """Traces as files."""
 
+import csv
 import gzip
+import io
 
 from pipesim.traces.arrivals import ArrivalTrace
 from pipesim.units import NS_PER_S
@@ -13,9 +15,10 @@ def trace_csv(trace: ArrivalTrace, *, compress: bool = False) -> bytes:
     >>> trace_csv(ArrivalTrace(np.array([0, 1_500_000_000]), 2_000_000_000))
     b'arrival_s\n0.000000000\n1.500000000\n'
     """
-    columns = [[f"{time // NS_PER_S}.{time % NS_PER_S:09d}" for time in trace.times_ns.tolist()]]
-    for values in trace.attributes.values():
-        columns.append([str(value) for value in values.tolist()])
-    header = ",".join(("arrival_s", *trace.attributes))
-    text = "".join(f"{line}\n" for line in (header, *map(",".join, zip(*columns, strict=True))))
-    return gzip.compress(text.encode(), mtime=0) if compress else text.encode()
+    arrival = (f"{time // NS_PER_S}.{time % NS_PER_S:09d}" for time in trace.times_ns.tolist())
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("arrival_s", *trace.attributes))
+    writer.writerows(zip(arrival, *(values.tolist() for values in trace.attributes.values()), strict=True))
+    content = text.getvalue().encode()
+    return gzip.compress(content, mtime=0) if compress else content
