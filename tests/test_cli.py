@@ -175,3 +175,13 @@ def test_init_keeps_a_file_that_is_there_unless_forced(pipesim: Pipesim, starter
     assert starter.read_text() == "mine"
     assert pipesim("init", starter, "--force").code == 0
     assert starter.read_text() != "mine"
+
+
+def test_a_report_names_an_absolute_path_by_its_last_part(pipesim: Pipesim, starter: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("at\n0\n1\n")
+    text = starter.read_text().splitlines()
+    start = next(index for index, line in enumerate(text) if line.startswith("traffic:"))
+    text[start] = f"traffic: {{file: {tmp_path}/t.csv, column: at, unit: s}}"
+    starter.write_text("\n".join(text))
+    report = json.loads(pipesim("plan", starter, "--json").out)
+    assert [file["name"] for file in report["inputs"]] == ["starter.yaml", "t.csv"]

@@ -30,10 +30,18 @@ LibraryKind = Literal["profiles", "prices", "traces"]
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """What a report needs to name an input: the reference as the user wrote it, and the SHA-256 of its bytes."""
+    """What a report needs to name an input: how the scenario refers to it, and the SHA-256 of its bytes.
+
+    Of an absolute path the last part is the name, so that reports are the same on every machine.
+    """
 
     name: str
     sha256: str
+
+    @classmethod
+    def of(cls, reference: str, content: bytes) -> "InputFile":
+        """Return the input that a reference names and its bytes make."""
+        return cls(Path(reference).name if Path(reference).is_absolute() else reference, sha256(content))
 
 
 @dataclass(frozen=True, slots=True)

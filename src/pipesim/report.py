@@ -1,8 +1,7 @@
 """Reports: everything an answer says, as plain data that is the same, byte for byte, for the same inputs and seed.
 
 What a plan costs is text with all its decimals, so that no reader rounds it; a number that does not exist (no queries,
-an interval end beyond the data) is null. No clock or host name is in a report, and no path but those that the scenario
-names.
+an interval end beyond the data) is null. No clock, host name or absolute path is in a report.
 """
 
 import json

@@ -160,7 +160,7 @@ def _usd(amount: Decimal) -> str:
 
 
 def _is_small(amount: Decimal) -> bool:
-    return 0 < amount < Decimal("0.05")
+    return amount < Decimal("0.05") and amount != round(amount, 2)
 
 
 def _latency(result: SimulationResult) -> Table:

@@ -16,7 +16,6 @@ from pipesim.files import (
     check_input,
     decode_text,
     read_bytes,
-    sha256,
 )
 from pipesim.model.fields import BatchSize, Listed, Model, Name, PositiveDuration, QuantileName, one_form, validated
 from pipesim.model.hardware import Catalogue, parse_catalogue
@@ -259,7 +258,7 @@ def load_scenario(path: str | Path, *, allow_outside: bool = False) -> Scenario:
     content = read_bytes(path, MAX_DOCUMENT_BYTES)
     document = parse_yaml(decode_text(content, path.name), path.name)
     workspace = Workspace.around(path, allow_outside=allow_outside)
-    return scenario_of(document, workspace, (InputFile(path.name, sha256(content)),))
+    return scenario_of(document, workspace, (InputFile.of(path.name, content),))
 
 
 def scenario_from_dict(data: dict[str, Any], folder: str | Path = ".") -> Scenario:
@@ -298,7 +297,7 @@ def _load_profiles(
         path = workspace.locate(reference, document.where(place), "profiles")
         content = read_bytes(path, MAX_TABLE_BYTES)
         profiles = profiles.united(parse_profiles(content, reference))
-        inputs.append(InputFile(reference, sha256(content)))
+        inputs.append(InputFile.of(reference, content))
     return profiles, inputs
 
 
@@ -321,7 +320,7 @@ def _load_catalogue(
         return file.prices, []
     path = workspace.locate(file.prices, document.where(("prices",)), "prices")
     content = read_bytes(path, MAX_DOCUMENT_BYTES)
-    return parse_catalogue(content, path.name), [InputFile(file.prices, sha256(content))]
+    return parse_catalogue(content, path.name), [InputFile.of(file.prices, content)]
 
 
 def _check_whole(scenario: Scenario, document: YamlDocument) -> None:

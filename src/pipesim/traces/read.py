@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipesim.errors import FileFormatError, InvalidInputError, invalid
-from pipesim.files import InputFile, sha256
+from pipesim.files import InputFile
 from pipesim.model.csv_rows import csv_rows
 from pipesim.model.traffic import MAX_QUERIES, RecordedTraffic
 from pipesim.traces.arrivals import ArrivalTrace, Column
@@ -47,7 +47,7 @@ def parse_trace(content: bytes, traffic: RecordedTraffic) -> ArrivalTrace:
     arrivals = columns[layout.column]
     times = _datetimes_ns(arrivals) if layout.unit == "datetime" else _counts_ns(arrivals, layout.unit)
     attributes = {key: _attribute(columns[column].texts) for key, column in layout.columns.items()}
-    trace = _trace(times, attributes, arrivals, traffic.unsorted, InputFile(traffic.file, sha256(content)))
+    trace = _trace(times, attributes, arrivals, traffic.unsorted, InputFile.of(traffic.file, content))
     return trace if layout.unit == "datetime" else replace(trace, epoch_ns=0)
 
 
