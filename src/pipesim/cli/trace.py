@@ -23,8 +23,8 @@ def info(
     """Print what a trace is like: its rate, peaks and burstiness."""
     from pipesim.cli.tables import trace_tables
     from pipesim.files import MAX_TABLE_BYTES, Workspace, read_bytes
-    from pipesim.model.fields import validated_fields
     from pipesim.model.traffic import RecordedTraffic
+    from pipesim.model.validation import validated_fields
     from pipesim.report import to_json, trace_report
     from pipesim.traces import compress_time, parse_trace
 
@@ -54,8 +54,8 @@ def generate(
     """Generate a trace with gamma-distributed gaps (Poisson unless --scv or --cv is given) and write it as CSV."""
     from pipesim.errors import invalid, printable
     from pipesim.files import check_output, write_atomically
-    from pipesim.model.fields import validated_fields
     from pipesim.model.traffic import GammaLaw
+    from pipesim.model.validation import validated_fields
     from pipesim.traces import gamma, trace_csv
     from pipesim.units import NS_PER_S
 

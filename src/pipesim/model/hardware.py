@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from pipesim.errors import invalid
 from pipesim.files import decode_text
 from pipesim.model.csv_rows import csv_rows
-from pipesim.model.fields import Model, Money, Name, Text, validated
+from pipesim.model.fields import Model, Money, Name, Text
+from pipesim.model.validation import validated
 from pipesim.model.yaml_document import YamlDocument, parse_yaml
 from pipesim.units import parse_number
 

@@ -9,8 +9,9 @@ from pydantic import BeforeValidator, Field
 
 from pipesim.errors import invalid
 from pipesim.files import MAX_DOCUMENT_BYTES, check_input, decode_text, read_bytes, write_atomically
-from pipesim.model.fields import BatchSize, Model, Name, Replicas, validated
+from pipesim.model.fields import BatchSize, Model, Name, Replicas
 from pipesim.model.hardware import Catalogue
+from pipesim.model.validation import validated
 from pipesim.model.yaml_document import parse_yaml
 
 

@@ -12,7 +12,8 @@ from pydantic import Field
 
 from pipesim.errors import FileFormatError, invalid, shown
 from pipesim.model.csv_rows import CsvRows, csv_rows
-from pipesim.model.fields import BatchSize, Model, Name, Scv, Text, validated
+from pipesim.model.fields import BatchSize, Model, Name, Scv, Text
+from pipesim.model.validation import validated
 from pipesim.model.yaml_document import Place, YamlDocument
 from pipesim.units import MAX_DURATION_NS, parse_number
 

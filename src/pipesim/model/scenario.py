@@ -17,7 +17,7 @@ from pipesim.files import (
     decode_text,
     read_bytes,
 )
-from pipesim.model.fields import BatchSize, Listed, Model, Name, PositiveDuration, QuantileName, one_form, validated
+from pipesim.model.fields import BatchSize, Listed, Model, Name, PositiveDuration, QuantileName, one_form
 from pipesim.model.hardware import Catalogue, parse_catalogue
 from pipesim.model.pipeline import Pipeline
 from pipesim.model.plan import Plan
@@ -25,6 +25,7 @@ from pipesim.model.profile import ProfilePoint, ProfileSet, describe_missing, pa
 from pipesim.model.search import HardwareOption, Search, StageSearch, StageSpace, batch_sizes
 from pipesim.model.slo import Slo
 from pipesim.model.traffic import RecordedTraffic, Traffic
+from pipesim.model.validation import validated
 from pipesim.model.yaml_document import YamlDocument, parse_yaml, plain_document
 from pipesim.streams import MAX_SEED, check_seed
 
