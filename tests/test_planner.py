@@ -83,6 +83,7 @@ def test_a_service_time_above_the_objective_is_infeasible_and_says_what_would_ha
     result = plan(scenario_of({"a": {"fast": {1: "60ms"}}, "b": {"slow": {1: "70ms"}}}))
     assert isinstance(result, Infeasible)
     assert result.evaluations == 0
+    assert result.proved
     assert "130 ms" in result.reason
     assert "100 ms" in result.reason
     assert any("p99" in remedy and "130 ms" in remedy for remedy in result.remedies)
@@ -97,6 +98,7 @@ def test_a_service_time_that_equals_the_objective_is_not_infeasible() -> None:
 def test_too_few_replicas_in_the_space_are_infeasible_and_the_reason_names_them() -> None:
     result = plan(scenario_of({"a": {"fast": {1: "90ms"}}}, search={"max_replicas": 2}))
     assert isinstance(result, Infeasible)
+    assert not result.proved
     assert "Even with 2 replicas of a on fast" in result.reason
     assert any("max_replicas" in remedy for remedy in result.remedies)
 

@@ -44,7 +44,7 @@ def planning_report(result: PlanningResult) -> dict[str, Any]:
             "caveats": list(result.caveats),
         }
     if isinstance(result, Infeasible):
-        report |= {"reason": result.reason, "remedies": list(result.remedies)}
+        report |= {"proved": result.proved, "reason": result.reason, "remedies": list(result.remedies)}
     return report | {"history": _rows(result.history, index=False)}
 
 

@@ -68,7 +68,8 @@ def planning_tables(result: PlanningResult) -> RenderableType:
         verified = f"{effort} The reference engine confirmed the plan over {part}."
         return Group(title, *_simulated(result.simulation), *_reasons(result), Text(verified), *_notes(result.caveats))
     if isinstance(result, Infeasible):
-        title = _title(f"{name}: no plan meets the objectives", good=False)
+        verdict = "no plan can meet the objectives" if result.proved else "no plan was found that meets the objectives"
+        title = _title(f"{name}: {verdict}", good=False)
         remedies = [Text(f"  * {remedy}") for remedy in result.remedies]
         traffic = Text(f"Traffic: {_traffic(result.workload.trace)}.")
         return Group(

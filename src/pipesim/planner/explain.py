@@ -126,6 +126,7 @@ def describe_queueing_limit(result: SimulationResult) -> Explanation:
         f"{format_duration(slo.bound_ns)}."
     )
     remedies = [
+        "Try other hardware: the planner started from each stage's fastest, and others may serve more at a time.",
         f"Raise search.max_replicas, or max_replicas of {stage}.",
         f"Raise the bound of {name} to {format_duration(outcome.latency_ns)} or more.",
     ]

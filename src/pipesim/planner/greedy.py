@@ -75,8 +75,9 @@ def plan_greedily(workload: Workload, *, max_evaluations: int, progress: Progres
     Returns
     -------
     PlanningResult
-        A :class:`FeasiblePlan`; or :class:`Infeasible`, if the service time alone exceeds an objective or no number of
-        replicas in the search space suffices at batch 1; or :class:`OutOfBudget`.
+        A :class:`FeasiblePlan`; or :class:`Infeasible`, if the service time alone exceeds an objective (which is a
+        proof), or the most replicas and the largest batches on the fastest hardware do not meet it (which is none); or
+        :class:`OutOfBudget`.
     """
     evaluator = Evaluator(workload, max_evaluations, progress)
     history = _History(evaluator)
@@ -117,8 +118,8 @@ def _initialise(evaluator: Evaluator, history: _History) -> Plan | Infeasible:
         name: [_setting(option, option.batch_sizes[-1], 1) for option in stage.options] for name, stage in space.items()
     }
     if not evaluator.feasible_without_queues(allowed):
-        reason, remedies = describe_service_limit(workload, allowed)
-        return Infeasible(workload, "greedy", history.frame(), evaluator.evaluations, reason, remedies)
+        why = describe_service_limit(workload, allowed)
+        return Infeasible(workload, "greedy", history.frame(), evaluator.evaluations, True, *why)
     options = {name: fastest(stage.options) for name, stage in space.items()}
     plan = Plan(
         stages={
@@ -131,8 +132,8 @@ def _initialise(evaluator: Evaluator, history: _History) -> Plan | Infeasible:
         growing = [name for name, stage in plan.stages.items() if stage.replicas < space[name].max_replicas]
         batching = [name for name in plan.stages if _larger_batch(evaluator, plan, name) is not None]
         if not growing and not batching:
-            reason, remedies = describe_queueing_limit(simulate(workload, plan))
-            return Infeasible(workload, "greedy", history.frame(), evaluator.evaluations, reason, remedies)
+            why = describe_queueing_limit(simulate(workload, plan))
+            return Infeasible(workload, "greedy", history.frame(), evaluator.evaluations, False, *why)
         stage = evaluator.bottleneck(plan, growing or batching)
         larger = _larger_batch(evaluator, plan, stage)
         if growing or larger is None:

@@ -87,12 +87,15 @@ class Infeasible(_Answer):
 
     Parameters
     ----------
+    proved
+        Whether there is none, or the planner found none.
     reason
         What stands in the way.
     remedies
         What would have to give, one sentence each.
     """
 
+    proved: bool
     reason: str
     remedies: tuple[str, ...]
 
