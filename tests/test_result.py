@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 
 from build import MS, make_plan, make_scenario, make_trace
 from pipesim.engine import SimulationResult, Workload, run_reference, simulate
-from pipesim.engine.bounds import full_batch_throughput, least_service_ns, unqueued_latency_ns
+from pipesim.engine.bounds import full_batch_throughput_qps, least_service_ns, unqueued_latency_ns
 from strategies import Case, cases
 
 
@@ -188,4 +188,4 @@ def test_throughput_is_that_of_full_batches() -> None:
     # at 4 the stage would be faster, but once batches are full they stay full
     scenario = make_scenario({"a": {}}, {"a": {1: 10, 4: 16, 8: 80}})
     inputs = Workload.of(scenario).engine_inputs(make_plan(scenario, max_batch_size=8))
-    assert full_batch_throughput(inputs.stages[0]) == pytest.approx(8 / 0.08)
+    assert full_batch_throughput_qps(inputs.stages[0]) == pytest.approx(8 / 0.08)

@@ -22,7 +22,7 @@ from pipesim.planner.evaluator import Progress
 from pipesim.planner.explain import caveats
 from pipesim.report import cost_per_month
 from pipesim.traces import ArrivalTrace, describe, gap_scv
-from pipesim.units import NS_PER_S, format_duration, format_quantile, format_usd, parse_quantile
+from pipesim.units import NS_PER_S, format_duration, format_usd, parse_quantile
 
 _PLAIN_WIDTH = 110
 _LONGEST_NOTE = 210
@@ -183,13 +183,11 @@ def _latency(result: SimulationResult) -> Table:
 
 
 def _outcome(outcome: SloOutcome) -> tuple[str | Text, ...]:
-    where = " and ".join(f"{key} = {value}" for key, value in outcome.slo.where.items())
-    name = format_quantile(outcome.slo.quantile) + (f" of {where}" if where else "")
     latency = "–" if outcome.latency_ns is None else format_duration(outcome.latency_ns)
     interval = _interval(outcome.interval_ns.low / NS_PER_S, outcome.interval_ns.high / NS_PER_S)
     verdict = Text("met", style="green") if outcome.met else Text("MISSED", style="bold red")
     misses = f"{outcome.misses:,} of {outcome.allowed_misses:,} allowed"
-    return name, latency, interval, f"≤ {format_duration(outcome.slo.bound_ns)}", misses, verdict
+    return outcome.slo.label, latency, interval, f"≤ {format_duration(outcome.slo.bound_ns)}", misses, verdict
 
 
 def _reasons(result: FeasiblePlan) -> list[RenderableType]:
@@ -206,10 +204,8 @@ def _reasons(result: FeasiblePlan) -> list[RenderableType]:
     for stage, row in result.one_replica_less.iterrows():
         verdict = "met too" if row["met"] else "missed"
         saving = _usd(Decimal(str(row["saving_usd_per_hour"])))
-        quantile = str(row["objective"]).split(" ", 1)[0]
-        lines.append(
-            f"One replica less of {stage} would save {saving}/h: {quantile} {_seconds(row['latency_s'])}, {verdict}."
-        )
+        latency = f"{row['quantile']} {_seconds(row['latency_s'])}"
+        lines.append(f"One replica less of {stage} would save {saving}/h: {latency}, {verdict}.")
     return [Text(line) for line in lines]
 
 

@@ -49,8 +49,8 @@ def least_service_ns(stage: StageInputs) -> Integers:
     return np.asarray(np.maximum(1, np.rint(service).astype(np.int64) + stage.overhead_ns))
 
 
-def full_batch_throughput(stage: StageInputs) -> float:
-    """Return the items a second that one replica serves while batches are always full; infinite without items.
+def full_batch_throughput_qps(stage: StageInputs) -> float:
+    """Return the queries a second that one replica serves while batches are always full; infinite without items.
 
     Measured on the stage's own draws: its items are served in order in batches of `max_batch_size`. (With the
     ``window`` policy batches may not fill, however many items come.)
@@ -67,4 +67,5 @@ def full_batch_throughput(stage: StageInputs) -> float:
     if stage.noise is not None:
         service *= stage.noise[:served:batch_size]
     total_ns = float(np.maximum(1, np.rint(service) + stage.overhead_ns).sum())
-    return served / (total_ns / NS_PER_S)
+    queries_per_item = stage.routes.joined.size / stage.items
+    return served / (total_ns / NS_PER_S) * queries_per_item

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipesim import units
-from pipesim.engine.bounds import full_batch_throughput
+from pipesim.engine.bounds import full_batch_throughput_qps
 from pipesim.engine.breakdown import critical_items
 from pipesim.engine.inputs import StageInputs, Workload
 from pipesim.engine.quantiles import Interval, nearest_rank, quantile_interval_ns, share_interval
@@ -189,8 +189,8 @@ class SimulationResult:
         Columns: ``model``, ``hardware``, ``replicas``, ``max_batch_size``, ``visits``, ``items``, ``scale_factor``
         (items per query), ``batches``, ``mean_batch_size``, ``utilisation`` (share of the trace's duration that a
         replica is busy, NaN if it has none; what is served after the last arrival does not count), ``throughput_qps``
-        (queries a second that the stage can serve: see :func:`pipesim.engine.bounds.full_batch_throughput`; with the
-        ``window`` policy in batches as they formed here), ``headroom`` (that over the trace's mean rate),
+        (queries a second that all replicas can serve, as :func:`pipesim.engine.bounds.full_batch_throughput_qps` says
+        of one; with the ``window`` policy in batches as they formed here), ``headroom`` (that over the mean rate),
         ``mean_queue_delay_s``, ``p99_queue_delay_s``, ``mean_service_time_s`` (of an item's batch),
         ``cost_usd_per_hour`` (float).
         """
@@ -214,7 +214,7 @@ class SimulationResult:
             "max_batch_size": chosen.max_batch_size,
             "visits": int(np.count_nonzero(routes.items)),
             "items": items,
-            "scale_factor": items / len(trace) if len(trace) else float("nan"),
+            "scale_factor": self.workload.routes.scale_factors()[name],
             "batches": batches,
             "mean_batch_size": items / batches if batches else float("nan"),
             "utilisation": busy_ns / (chosen.replicas * end_ns) if end_ns else float("nan"),
@@ -227,12 +227,10 @@ class SimulationResult:
         }
 
     def _throughput_qps(self, stage: StageInputs, run: StageRun) -> float:
-        if not stage.items:
-            return float("inf")
-        per_replica = full_batch_throughput(stage)
-        if stage.policy == "window":
-            per_replica = stage.items / (int((run.batch_finish_ns - run.batch_start_ns).sum()) / NS_PER_S)
-        return stage.replicas * per_replica * len(self.workload.trace) / stage.items
+        if stage.policy == "window" and stage.items:
+            served_s = int((run.batch_finish_ns - run.batch_start_ns).sum()) / NS_PER_S
+            return stage.replicas * len(self.workload.trace) / served_s
+        return stage.replicas * full_batch_throughput_qps(stage)
 
     def latency(self, quantiles: Sequence[Decimal] = QUANTILES) -> pd.DataFrame:
         """Return latency quantiles with 95 % intervals (index ``quantile``): ``latency_s``, ``low_s``, ``high_s``.

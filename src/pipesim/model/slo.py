@@ -30,12 +30,25 @@ class Slo(Model):
         """
         return int((1 - Fraction(self.quantile)) * queries)
 
+    @property
+    def label(self) -> str:
+        """Return its quantile and the queries that it is for.
+
+        >>> Slo(quantile="p99", bound="300ms", where={"class": "premium"}).label
+        'p99 of class = premium'
+        """
+        quantile = units.format_quantile(self.quantile)
+        return f"{quantile} of {self._condition}" if self.where else quantile
+
+    @property
+    def _condition(self) -> str:
+        return " and ".join(f"{name} = {value}" for name, value in self.where.items())
+
     def __str__(self) -> str:
         """Return the objective as people write it.
 
         >>> str(Slo(quantile="p99", bound="300ms", where={"class": "premium"}))
         'p99 <= 300 ms where class = premium'
         """
-        condition = " and ".join(f"{name} = {value}" for name, value in self.where.items())
         text = f"{units.format_quantile(self.quantile)} <= {units.format_duration(self.bound_ns)}"
-        return f"{text} where {condition}" if condition else text
+        return f"{text} where {self._condition}" if self.where else text

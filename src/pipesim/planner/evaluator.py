@@ -6,7 +6,7 @@ from decimal import Decimal
 import numpy as np
 
 from pipesim.engine import Workload
-from pipesim.engine.bounds import full_batch_throughput, least_service_ns, unqueued_latency_ns
+from pipesim.engine.bounds import full_batch_throughput_qps, least_service_ns, unqueued_latency_ns
 from pipesim.engine.run import Integers
 from pipesim.model import Plan, StagePlan
 
@@ -87,8 +87,7 @@ class Evaluator:
         if key not in self._throughputs:
             inputs = self.workload.engine_inputs(plan)
             found = next(inputs for inputs in inputs.stages if inputs.name == stage)
-            items_per_query = found.items / len(self.workload.trace) if found.items else 1.0
-            self._throughputs[key] = full_batch_throughput(found) / items_per_query
+            self._throughputs[key] = full_batch_throughput_qps(found)
         return chosen.replicas * self._throughputs[key]
 
     def cost(self, plan: Plan) -> Decimal:

@@ -31,7 +31,7 @@ def one_replica_less(result: SimulationResult) -> pd.DataFrame:
     """Return what a replica less at each stage that may lose one would do (index ``stage``).
 
     Columns: ``replicas`` (after the removal), ``saving_usd_per_hour``, ``objective`` (the tightest of that plan),
-    ``latency_s`` (at its quantile), ``miss_rate`` (of it), ``met`` (all objectives).
+    ``quantile`` (its, and of which queries), ``latency_s`` (at it), ``miss_rate`` (of it), ``met`` (all objectives).
     """
     scenario = result.workload.scenario
     rows = []
@@ -46,12 +46,13 @@ def one_replica_less(result: SimulationResult) -> pd.DataFrame:
                 "replicas": chosen.replicas - 1,
                 "saving_usd_per_hour": float(scenario.catalogue.price_usd_per_hour(chosen.hardware)),
                 "objective": str(outcome.slo),
+                "quantile": outcome.slo.label,
                 "latency_s": float("nan") if outcome.latency_ns is None else outcome.latency_ns / NS_PER_S,
                 "miss_rate": outcome.miss_rate,
                 "met": less.met,
             }
         )
-    columns = ["stage", "replicas", "saving_usd_per_hour", "objective", "latency_s", "miss_rate", "met"]
+    columns = ["stage", "replicas", "saving_usd_per_hour", "objective", "quantile", "latency_s", "miss_rate", "met"]
     return pd.DataFrame(rows, columns=columns).set_index("stage")
 
 
