@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from build import MS, make_plan, make_scenario, make_trace
 from pipesim.engine import MissLimit, Workload, run_reference, same
-from pipesim.engine import compiled as compiled_engine
-from pipesim.engine.compiled import Departures, meets_limits, run_compiled
+from pipesim.engine.compiled import Departures, evaluation, meets_limits, run_compiled
+from pipesim.engine.compiled.flow import Flow
 from pipesim.traces import gamma
 from strategies import Case, cases
 from test_parity import PARITY
@@ -62,8 +62,8 @@ def test_only_the_stage_that_changed_and_those_downstream_are_run_again(monkeypa
     scenario = make_scenario({"a": {}, "b": {"after": ["a"]}, "c": {"after": ["b"]}, "beside": {"after": ["a"]}})
     workload = Workload.of(scenario, make_trace([0, 1, 2]))
     served = []
-    serve = compiled_engine._serve
-    monkeypatch.setattr(compiled_engine, "_serve", lambda stage, at: served.append(stage.name) or serve(stage, at))
+    serve = evaluation.serve
+    monkeypatch.setattr(evaluation, "serve", lambda stage, at: served.append(stage.name) or serve(stage, at))
     departures, plan = Departures(), make_plan(scenario)
     meets_limits(workload.engine_inputs(plan), [], departures)
     assert served == ["a", "b", "c", "beside"]
@@ -73,13 +73,13 @@ def test_only_the_stage_that_changed_and_those_downstream_are_run_again(monkeypa
 
 
 def test_what_is_kept_is_bounded_and_the_least_recently_used_goes_first() -> None:
-    one = np.zeros(10, dtype=np.int64)
-    departures = Departures(max_bytes=3 * 2 * one.nbytes)
-    for key in "abc":
-        departures.keep(key, one, one)
-    assert departures.get("a") is not None
-    departures.keep("d", one, one)
-    assert [departures.get(key) is not None for key in "abcd"] == [True, False, True, True]
+    flow = Flow.empty(10)
+    departures = Departures(max_bytes=3 * sum(array.nbytes for array in flow))
+    for key in (1, 2, 3):
+        departures.keep(key, flow)
+    assert departures.get(1) is not None
+    departures.keep(4, flow)
+    assert [departures.get(key) is not None for key in (1, 2, 3, 4)] == [True, False, True, True]
 
 
 def test_arrivals_far_from_sorted_are_sorted_all_the_same() -> None:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from pipesim.engine import EngineInputs, Run, StageRun, run_reference, same
+from pipesim.engine.deliveries import Deliveries
 from pipesim.engine.inputs import StageInputs
 from pipesim.model import Plan, StagePlan
 from pipesim.traces import compress_time
@@ -415,8 +416,14 @@ def test_the_breakdown_and_the_network_delays_add_up_to_the_latency(case: Case) 
 def test_time_that_runs_slower_by_a_whole_factor_stretches_every_timestamp_by_it(case: Case, factor: int) -> None:
     """A constant of time hidden in the engine, a float clock, or ties broken by chance would break it."""
     inputs = case.inputs
+    arrival_ns = inputs.arrival_ns * factor
+    routes = replace(
+        inputs.routes, edges=tuple(replace(edge, delay_ns=edge.delay_ns * factor) for edge in inputs.edges)
+    )
     slower = EngineInputs(
-        inputs.arrival_ns * factor,
+        arrival_ns,
+        routes,
+        Deliveries.of(arrival_ns, routes),
         tuple(
             replace(
                 stage,
@@ -426,7 +433,6 @@ def test_time_that_runs_slower_by_a_whole_factor_stretches_every_timestamp_by_it
             )
             for stage in inputs.stages
         ),
-        tuple(replace(edge, delay_ns=edge.delay_ns * factor) for edge in inputs.edges),
     )
     one, other = run_of(inputs), run_of(slower)
     assert np.array_equal(one.finish_ns * factor, other.finish_ns)

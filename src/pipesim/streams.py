@@ -44,3 +44,27 @@ def stream(seed: int, purpose: str, name: str = "") -> np.random.Generator:
     key = hashlib.sha256(f"{seed}\0{purpose}\0{name}".encode()).digest()
     words = np.frombuffer(key, dtype="<u4").astype(np.uint32)
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words.tolist())))
+
+
+class Streams:
+    """The streams of one seed, each read on from where it was left: for what is drawn piece by piece.
+
+    Parameters
+    ----------
+    seed
+        0 … 2⁶³ − 1.
+
+    >>> streams, whole = Streams(1), stream(1, "noise", "detect").random(5)
+    >>> [*streams.of("noise", "detect").random(2), *streams.of("noise", "detect").random(3)] == whole.tolist()
+    True
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._open: dict[tuple[str, str], np.random.Generator] = {}
+
+    def of(self, purpose: str, name: str = "") -> np.random.Generator:
+        """Return the generator of a stream, as it was left."""
+        if (purpose, name) not in self._open:
+            self._open[purpose, name] = stream(self._seed, purpose, name)
+        return self._open[purpose, name]

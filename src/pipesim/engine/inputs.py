@@ -4,18 +4,21 @@
 plan. Both engines take the same :class:`EngineInputs`.
 """
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaincinv, ndtri
 
+from pipesim.engine.deliveries import Deliveries
 from pipesim.engine.routing import EdgeRoutes, Routes, StageRoutes, draw_routes
 from pipesim.errors import invalid
 from pipesim.model import Dispatch, Plan, Profile, Scenario, Slo, StagePlan
-from pipesim.streams import stream
+from pipesim.streams import Streams
 from pipesim.traces import ArrivalTrace, scenario_trace
 
 _CLOCK_NS = 2.0**62
@@ -49,6 +52,8 @@ class StageInputs:
         How the sizes of a batch combine: the largest (``padded``) or the mean (``packed``).
     dispatch_draws
         Shape ``(items, 2)``, float64 in [0, 1): for ``random`` and ``power_of_two``; else None.
+    longest_ns
+        A time that no batch exceeds.
     setting
         What the plan says: within one workload it stands for all of the above.
     """
@@ -66,7 +71,7 @@ class StageInputs:
     size: Floats | None
     combine: Literal["padded", "packed"]
     dispatch_draws: Floats | None
-
+    longest_ns: float
     setting: StagePlan
 
     @property
@@ -77,16 +82,32 @@ class StageInputs:
 
 @dataclass(frozen=True, slots=True)
 class EngineInputs:
-    """One run: stages in topological order, and the edges between them."""
+    """One run.
+
+    Parameters
+    ----------
+    arrival_ns
+        Shape ``(queries,)``, int64, ascending.
+    routes, deliveries
+        The items of every query, and where each one leads.
+    stages
+        In topological order.
+    """
 
     arrival_ns: Integers
+    routes: Routes
+    deliveries: Deliveries
     stages: tuple[StageInputs, ...]
-    edges: tuple[EdgeRoutes, ...]
 
     @property
     def queries(self) -> int:
         """Return how many queries enter."""
         return int(self.arrival_ns.size)
+
+    @property
+    def edges(self) -> tuple[EdgeRoutes, ...]:
+        """Return the edges of the pipeline."""
+        return self.routes.edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +150,23 @@ class Workload:
     scenario: Scenario
     trace: ArrivalTrace
     routes: Routes
-    _luck: dict[tuple[str, ...], Floats | None] = field(default_factory=dict, repr=False, compare=False)
+    _streams: Streams = field(repr=False, compare=False)
+    _luck: dict[tuple[str, ...], Floats] = field(default_factory=dict, repr=False, compare=False)
+    _peaks: dict[int, float] = field(default_factory=dict, repr=False, compare=False)
+    _drawing: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @classmethod
-    def of(cls, scenario: Scenario, trace: ArrivalTrace | None = None) -> "Workload":
-        """Return the workload of a scenario, on its own trace unless another is given.
+    def of(cls, scenario: Scenario, trace: ArrivalTrace | None = None, *, streams: Streams | None = None) -> "Workload":
+        """Return the workload of a scenario.
+
+        Parameters
+        ----------
+        scenario
+            What is asked.
+        trace
+            The arrivals, if not the scenario's own.
+        streams
+            Those that drew the luck of the queries before these, if the trace is a later piece of a longer one.
 
         Raises
         ------
@@ -142,18 +175,25 @@ class Workload:
         """
         if trace is None:
             trace = scenario_trace(scenario)
-        workload = cls(scenario, trace, draw_routes(scenario.pipeline, trace, scenario.seed))
+        is_whole, streams = streams is None, streams or Streams(scenario.seed)
+        workload = cls(scenario, trace, draw_routes(scenario.pipeline, trace, streams), streams)
         for stage in scenario.pipeline.stages:
             workload._sizes(stage)
-        for slo in scenario.slos:
-            if len(trace) and not workload.concerned(slo).any():
+        for slo in scenario.slos if is_whole and len(trace) else ():
+            if not workload.concerned(slo).any():
                 raise invalid("slo.where", dict(slo.where), "holds for no query of the traffic", "check the values")
         return workload
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """Return what the routes mean for the items."""
+        return Deliveries.of(self.trace.times_ns, self.routes)
 
     def first(self, queries: int) -> "Workload":
         """Return the workload of the first queries alone: draws are indexed by query, so theirs stay as they are."""
         trace = self.trace.selected(np.arange(len(self.trace)) < queries)
-        return Workload(self.scenario, trace, draw_routes(self.scenario.pipeline, trace, self.scenario.seed))
+        streams = Streams(self.scenario.seed)
+        return Workload(self.scenario, trace, draw_routes(self.scenario.pipeline, trace, streams), streams)
 
     def concerned(self, slo: Slo) -> npt.NDArray[np.bool_]:
         """Return the queries that an objective is for, shape ``(queries,)``."""
@@ -175,18 +215,22 @@ class Workload:
             If the plan does not fit the scenario.
         """
         self.scenario.check_plan(plan)
-        stages = tuple(
-            self._stage_inputs(name, routes, plan)
-            for name, routes in zip(self.routes.names, self.routes.stages, strict=True)
-        )
-        inputs = EngineInputs(self.trace.times_ns, stages, self.routes.edges)
+        with self._drawing:  # luck is drawn once, whichever thread comes first
+            stages = tuple(
+                self._stage_inputs(name, routes, plan)
+                for name, routes in zip(self.routes.names, self.routes.stages, strict=True)
+            )
+        inputs = EngineInputs(self.trace.times_ns, self.routes, self.deliveries, stages)
         _check_clock(inputs)
         return inputs
 
     def _stage_inputs(self, name: str, routes: StageRoutes, plan: Plan) -> StageInputs:
         stage, chosen = self.scenario.pipeline.stages[name], plan.stages[name]
         profile = self.scenario.profiles[stage.model, chosen.hardware]
-        drawn = stage.dispatch in ("random", "power_of_two")
+        is_drawn = stage.dispatch in ("random", "power_of_two")
+        table_ns = profile.table_ns[: chosen.max_batch_size + 1]
+        noise, size = self._noise(name, profile), self._sizes(name)
+        factor = self._peak(noise) * self._peak(size)
         return StageInputs(
             name,
             routes,
@@ -195,12 +239,13 @@ class Workload:
             stage.batching.policy,
             stage.batching.max_queue_delay_ns,
             stage.dispatch,
-            profile.table_ns[: chosen.max_batch_size + 1],
+            table_ns,
             stage.batch_overhead_ns,
-            self._noise(name, profile),
-            self._sizes(name),
+            noise,
+            size,
             stage.size.combine if stage.size else "padded",
-            self._dispatch_draws(name) if drawn else None,
+            self._drawn("dispatch", name, (self._items(name), 2)) if is_drawn else None,
+            float(table_ns.max()) * factor + stage.batch_overhead_ns + 1,
             chosen,
         )
 
@@ -210,9 +255,15 @@ class Workload:
             return None
         key = ("noise", name, profile.noise_law, repr(profile.noise_scv))
         if key not in self._luck:
-            draws = stream(self.scenario.seed, "noise", name).random(self._items(name))
+            draws = self._drawn("noise", name, (self._items(name),))
             self._luck[key] = _noise_multipliers(draws, profile.noise_law, profile.noise_scv)
         return self._luck[key]
+
+    def _drawn(self, purpose: str, name: str, shape: tuple[int, ...]) -> Floats:
+        """Return uniform draws, made once."""
+        if (purpose, name) not in self._luck:
+            self._luck[purpose, name] = self._streams.of(purpose, name).random(shape)
+        return self._luck[purpose, name]
 
     def _sizes(self, name: str) -> Floats | None:
         size = self.scenario.pipeline.stages[name].size
@@ -230,11 +281,13 @@ class Workload:
             self._luck["size", name] = per_query[self._stage_routes(name).query_of_item]
         return self._luck["size", name]
 
-    def _dispatch_draws(self, name: str) -> Floats | None:
-        if ("dispatch", name) not in self._luck:
-            rng = stream(self.scenario.seed, "dispatch", name)
-            self._luck["dispatch", name] = rng.random((self._items(name), 2))
-        return self._luck["dispatch", name]
+    def _peak(self, kept: Floats | None) -> float:
+        """Return the largest of the values kept of a stage, found once; 1 without any."""
+        if kept is None or not kept.size:
+            return 1.0
+        if id(kept) not in self._peaks:
+            self._peaks[id(kept)] = float(kept.max())
+        return self._peaks[id(kept)]
 
     def _stage_routes(self, name: str) -> StageRoutes:
         return self.routes.stages[self.routes.names.index(name)]
@@ -245,19 +298,16 @@ class Workload:
 
 def _check_clock(inputs: EngineInputs) -> None:
     """Check that even if all batches were of one item and served one after the other, the clock would not overflow."""
-    longest = float(inputs.arrival_ns[-1]) if inputs.queries else 0.0
-    longest += sum(float(edge.delay_ns) for edge in inputs.edges)
+    latest = float(inputs.arrival_ns[-1]) if inputs.queries else 0.0
+    latest += sum(float(edge.delay_ns) for edge in inputs.edges)
     for stage in inputs.stages:
         if not stage.items:
             continue
-        size = 1.0 if stage.size is None else float(stage.size.max())
-        noise = 1.0 if stage.noise is None else float(stage.noise.max())
-        service_ns = float(stage.table_ns.max()) * size * noise + stage.overhead_ns
-        longest += stage.items * (service_ns + 1) + stage.max_queue_delay_ns
-        if not longest < _CLOCK_NS:
+        latest += stage.items * stage.longest_ns + stage.max_queue_delay_ns
+        if not latest < _CLOCK_NS:
             raise invalid(
                 f"stage {stage.name}",
-                f"{service_ns / 1e9:.3g} s",
+                f"{stage.longest_ns / 1e9:.3g} s",
                 f"is its longest service time, for {stage.items} items: the clock of 146 years could overflow",
                 "check latencies, sizes and their reference, and overhead",
             )

@@ -1,5 +1,6 @@
 """What an engine gives back: integer timestamps, the same from either engine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,15 +34,17 @@ class StageRun:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What happened to every query, item and batch; stages in topological order.
+    """What happened to every query, item and batch.
 
     Parameters
     ----------
+    stages
+        In topological order.
     finish_ns
         Shape ``(queries,)``, int64: when the last of the query's visits ended.
     """
 
-    stages: tuple[StageRun, ...]
+    stages: Sequence[StageRun]
     finish_ns: Integers
 
 

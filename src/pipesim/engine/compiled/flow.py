@@ -1,0 +1,80 @@
+"""A flow: items in order of time, which is how they travel from stage to stage.
+
+Items of one instant form a group, so the times are written once a group and not once an item: a batch departs as one
+group. Within a group the items ascend, which is the order of admission. Groups follow each other in time; two that
+follow each other may be of one instant, if the items of the first come before those of the second.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pipesim.engine.compiled.jit import kernel
+
+Integers = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
+
+NEVER = int(np.iinfo(np.int64).max)
+
+
+class Flow(NamedTuple):
+    """Items in order of time.
+
+    Parameters
+    ----------
+    at_ns
+        Shape ``(groups,)``, int64: the instant of each group.
+    end
+        Shape ``(groups,)``, int32: how many items there are up to the end of each group.
+    item
+        Shape ``(items,)``, int32: the items, group after group.
+    """
+
+    at_ns: Integers
+    end: Indices
+    item: Indices
+
+    @classmethod
+    def empty(cls, items: int) -> "Flow":
+        """Return a buffer for up to so many items, each in a group of its own."""
+        return cls(np.empty(items, np.int64), np.empty(items, np.int32), np.empty(items, np.int32))
+
+    def first(self, groups: int) -> "Flow":
+        """Return the first groups, without a copy."""
+        items = int(self.end[groups - 1]) if groups else 0
+        return Flow(self.at_ns[:groups], self.end[:groups], self.item[:items])
+
+    def copied(self) -> "Flow":
+        """Return a copy that takes no more memory than it needs."""
+        return Flow(self.at_ns.copy(), self.end.copy(), self.item.copy())
+
+    def delayed(self, delay_ns: int) -> "Flow":
+        """Return the same items later."""
+        return self._replace(at_ns=self.at_ns + delay_ns) if delay_ns else self
+
+
+def joined_flows(flows: "list[Flow] | tuple[Flow, ...]") -> Flow:
+    """Return flows one after the other: `end` counts on, the times of each begin anew."""
+    if len(flows) == 1:
+        return flows[0]
+    before = np.cumsum([0] + [flow.item.size for flow in flows[:-1]]).astype(np.int32)
+    return Flow(
+        np.concatenate([flow.at_ns for flow in flows]),
+        np.concatenate([flow.end + shift for flow, shift in zip(flows, before, strict=True)]),
+        np.concatenate([flow.item for flow in flows]),
+    )
+
+
+@kernel
+def note_ends(flow: Flow, query_of_item: Indices, ended_ns: Integers) -> None:
+    """Raise the time at which each query has ended to that of its items; an empty `query_of_item` is one each."""
+    first = 0
+    for group in range(flow.at_ns.size):
+        at_ns, last = flow.at_ns[group], flow.end[group]
+        for place in range(first, last):
+            item = flow.item[place]
+            query = query_of_item[item] if query_of_item.size else item
+            ended_ns[query] = max(ended_ns[query], at_ns)
+        first = last

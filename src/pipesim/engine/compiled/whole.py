@@ -1,0 +1,69 @@
+"""A run over the whole trace."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pipesim.engine.compiled.admission import admit
+from pipesim.engine.compiled.flow import NEVER, Flow, joined_flows
+from pipesim.engine.compiled.records import StageRecord
+from pipesim.engine.compiled.server import note_finishes
+from pipesim.engine.compiled.stage import serve
+from pipesim.engine.inputs import EngineInputs
+from pipesim.engine.run import Run, StageRun
+
+
+def run_compiled(inputs: EngineInputs) -> Run:
+    """Return what happens to every query: timestamp for timestamp what the reference engine returns."""
+    departures: dict[int, Flow] = {}
+    records = []
+    finish_ns = inputs.arrival_ns.copy()
+    for index, stage in enumerate(inputs.stages):
+        record = serve(stage, arrivals_at(index, inputs, departures))
+        records.append(record)
+        if inputs.deliveries.feeds_others[index]:
+            departures[index] = record.departures()
+        if inputs.deliveries.ends_queries[index]:
+            note_finishes(record.batches, record.served, inputs.deliveries.query_of_item[index], finish_ns)
+    return Run(_StageRuns(records), finish_ns)
+
+
+def arrivals_at(index: int, inputs: EngineInputs, departures: Mapping[int, Flow]) -> Flow:
+    """Return the arrivals at a stage, from outside or from the departures of all stages upstream."""
+    routes = inputs.deliveries.stages[index]
+    if not routes.upstream:
+        return Flow(*inputs.deliveries.arrivals)
+    flows = [departures[stage].delayed(delay) for stage, delay in zip(routes.upstream, routes.delay_ns, strict=True)]
+    if routes.is_plain:
+        return flows[0]
+    last_group = np.cumsum([flow.at_ns.size for flow in flows])
+    first_child = np.cumsum([0, *(child.size for child in routes.child[:-1])])
+    arrivals = Flow.empty(inputs.stages[index].items)
+    groups = admit(
+        joined_flows(flows),
+        NEVER,
+        last_group - [flow.at_ns.size for flow in flows],
+        last_group,
+        routes.child[0] if len(flows) == 1 else np.concatenate(routes.child),
+        first_child,
+        routes.expected.copy(),
+        routes.length,
+        arrivals,
+    )
+    return arrivals.first(groups)
+
+
+class _StageRuns(Sequence[StageRun]):
+    """The runs of stages, each made from its record when it is asked for."""
+
+    def __init__(self, records: Sequence[StageRecord]) -> None:
+        self._found: list[StageRecord | StageRun] = list(records)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __getitem__(self, index: int) -> StageRun:  # type: ignore[override]
+        found = self._found[index]
+        if isinstance(found, StageRecord):
+            found = self._found[index] = found.stage_run()
+        return found

@@ -1,0 +1,129 @@
+"""Routes as the items see them: what each one, when it leaves a stage, delivers to the next.
+
+The items of a stage arrive in *runs*, ranges that arrive together: all joined items of a query, or the children of one
+item upstream. A run arrives with the last of its deliveries. An item upstream is one delivery to the run that its edge
+leads to: a ``per: query`` edge delivers when the last item of the visit has finished, which is when all of them have.
+So every edge is a map from items to runs, and a join is a count of deliveries.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipesim.engine.routing import EdgeRoutes, Routes
+
+Integers = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int32]
+NONE = np.zeros(0, np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class StageDeliveries:
+    """How items come to one stage.
+
+    Parameters
+    ----------
+    upstream, delay_ns
+        For each edge that ends here: the stage that it comes from, in topological order, and its network delay.
+    child
+        For each edge, shape ``(items upstream,)``, int32: the first item of the run that an item delivers to; -1 for
+        none. Empty if there is one edge and each item delivers to the item of its own number.
+    expected
+        Shape ``(items,)``, int32: at the first item of each run, its deliveries. Empty if each run has one.
+    length
+        Shape ``(items,)``, int32: at the first item of each run, its items. Empty if each run has one.
+    """
+
+    upstream: tuple[int, ...]
+    delay_ns: tuple[int, ...]
+    child: tuple[Indices, ...]
+    expected: Indices
+    length: Indices
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether what leaves the stage upstream arrives as it is."""
+        return len(self.child) == 1 and not (self.child[0].size or self.expected.size or self.length.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Deliveries:
+    """How items come to every stage, and what they belong to.
+
+    Parameters
+    ----------
+    arrivals
+        Of queries from outside: the instants, int64; how many queries there are up to the end of each, int32; and the
+        queries, int32.
+    stages
+        In topological order.
+    query_of_item
+        For each stage, shape ``(items,)``, int32; empty if item and query have the same number.
+    ends_queries
+        For each stage, whether a query may end there: else each of its visits is followed by another one.
+    feeds_others
+        For each stage, whether an edge begins there.
+    """
+
+    arrivals: tuple[Integers, Indices, Indices]
+    stages: tuple[StageDeliveries, ...]
+    query_of_item: tuple[Indices, ...]
+    ends_queries: tuple[bool, ...]
+    feeds_others: tuple[bool, ...]
+
+    @classmethod
+    def of(cls, times_ns: Integers, routes: Routes) -> "Deliveries":
+        """Return what routes mean for the items of queries that arrive at these times."""
+        followed = {edge.upstream for edge in routes.edges if edge.always}
+        return cls(
+            _groups(times_ns),
+            tuple(_stage_deliveries(routes, stage) for stage in range(len(routes.stages))),
+            tuple(NONE if stage.each_once else stage.query_of_item.astype(np.int32) for stage in routes.stages),
+            tuple(stage not in followed for stage in range(len(routes.stages))),
+            tuple(any(edge.upstream == stage for edge in routes.edges) for stage in range(len(routes.stages))),
+        )
+
+
+def _groups(times_ns: Integers) -> tuple[Integers, Indices, Indices]:
+    last = np.flatnonzero(np.diff(times_ns, append=-1))
+    return times_ns[last], (last + 1).astype(np.int32), np.arange(times_ns.size, dtype=np.int32)
+
+
+def _stage_deliveries(routes: Routes, stage: int) -> StageDeliveries:
+    """Return how items come to a stage (its place in topological order)."""
+    edges = [edge for edge in routes.edges if edge.downstream == stage]
+    upstream, delay_ns = tuple(edge.upstream for edge in edges), tuple(edge.delay_ns for edge in edges)
+    own = routes.stages[stage]
+    if len(edges) == 1 and own.each_once and routes.stages[upstream[0]].each_once:
+        return StageDeliveries(upstream, delay_ns, (NONE,), NONE, NONE)
+    items = int(own.offsets[-1])
+    expected, length = np.zeros(items, np.int32), np.zeros(items, np.int32)
+    joined = np.flatnonzero(own.joined)
+    length[own.offsets[joined]] = own.joined[joined]
+    children = []
+    for edge in edges:
+        child = _children(edge, routes)
+        children.append(child)
+        active = edge.fan_out > 0
+        if edge.per == "query":
+            expected[own.offsets[:-1][active]] += routes.stages[edge.upstream].items[active].astype(np.int32)
+        else:
+            expected[child[active]] = 1
+            length[child[active]] = edge.fan_out[active]
+    runs = length > 0
+    return StageDeliveries(
+        upstream,
+        delay_ns,
+        tuple(children),
+        NONE if (expected[runs] == 1).all() else expected,
+        NONE if (length[runs] == 1).all() else length,
+    )
+
+
+def _children(edge: EdgeRoutes, routes: Routes) -> Indices:
+    if edge.per == "item":
+        return np.where(edge.fan_out > 0, edge.first_child, -1).astype(np.int32)
+    first = np.where(edge.fan_out > 0, routes.stages[edge.downstream].offsets[:-1], -1).astype(np.int32)
+    upstream = routes.stages[edge.upstream]
+    return first if upstream.each_once else first[upstream.query_of_item]
