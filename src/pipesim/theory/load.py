@@ -4,6 +4,7 @@ import math
 from numbers import Integral
 
 from pipesim.errors import invalid
+from pipesim.model.fields import MAX_BATCH_SIZE
 
 MAX_REPLICAS = 1_000_000
 """The most replicas that a closed form is evaluated for: Erlang's recursion takes one step for each."""
@@ -77,6 +78,62 @@ def stable_utilisation(rate_qps: float, service_time_s: float, replicas: int = 1
             "rate_qps",
             rate_qps,
             f"is a utilisation of {share:.3g} at {service_time_s:g} s on {replicas}, and the queue grows without end",
+            "keep it below 1: lower the rate, or add replicas",
+        )
+    return share
+
+
+def utilisation_in_full_batches(
+    rate_qps: float, service_time_s: float, max_batch_size: int, replicas: int = 1
+) -> float:
+    """Return the utilisation of a stage as it would be if every batch were full: rate · D(B) / (c B).
+
+    A stage that takes what waits has a steady state if and only if this is below 1: whatever it does with small
+    batches, a queue that is long enough is served in full ones. Its replicas may be busy for a larger share of time.
+
+    Parameters
+    ----------
+    rate_qps
+        Mean arrival rate, in queries per second.
+    service_time_s
+        Mean service time of a full batch, D(B), in seconds.
+    max_batch_size
+        The most queries that a batch holds, B.
+    replicas
+        How many serve the queue, c.
+
+    Raises
+    ------
+    InvalidInputError
+        As :func:`utilisation`, and if `max_batch_size` is not a whole number from 1 to 65,536.
+
+    >>> utilisation_in_full_batches(rate_qps=300, service_time_s=0.02, max_batch_size=4, replicas=2)
+    0.75
+    """
+    if not isinstance(max_batch_size, Integral) or not 1 <= max_batch_size <= MAX_BATCH_SIZE:
+        raise invalid(
+            "max_batch_size", max_batch_size, "is not allowed", f"use a whole number from 1 to {MAX_BATCH_SIZE}"
+        )
+    return utilisation(rate_qps, service_time_s, replicas) / max_batch_size
+
+
+def stable_utilisation_in_full_batches(
+    rate_qps: float, service_time_s: float, max_batch_size: int, replicas: int = 1
+) -> float:
+    """Return the utilisation in full batches of a stage that has a steady state.
+
+    Raises
+    ------
+    InvalidInputError
+        As :func:`utilisation_in_full_batches`, and if that is 1 or more: the queue then grows without end.
+    """
+    share = utilisation_in_full_batches(rate_qps, service_time_s, max_batch_size, replicas)
+    if share >= 1:
+        raise invalid(
+            "rate_qps",
+            rate_qps,
+            f"is a utilisation of {share:.3g} at {service_time_s:g} s for full batches of {max_batch_size} on "
+            f"{replicas}, and the queue grows without end",
             "keep it below 1: lower the rate, or add replicas",
         )
     return share

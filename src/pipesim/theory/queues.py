@@ -97,9 +97,7 @@ def mean_queries_mm1(rate_qps: float, service_time_s: float) -> float:
 def queue_delay_probability_mmc(rate_qps: float, service_time_s: float, replicas: int) -> float:
     """Return the probability that a query has to wait in M/M/c: Erlang's C formula.
 
-    With B(c, a) the blocking probability of Erlang's loss system, C = B / (1 - u(1 - B)). B comes from the recursion
-    B(k, a) = a B(k-1, a) / (k + a B(k-1, a)) with B(0, a) = 1: sums and products of positive numbers only, at most 1,
-    so it neither overflows nor cancels, whatever the number of replicas.
+    With B(c, a) the blocking probability of Erlang's loss system, C = B / (1 - u(1 - B)).
 
     Parameters
     ----------
@@ -124,11 +122,21 @@ def queue_delay_probability_mmc(rate_qps: float, service_time_s: float, replicas
     0.642857
     """
     share = stable_utilisation(rate_qps, service_time_s, replicas)
-    load = offered_load(rate_qps, service_time_s)
+    blocked = blocking_probability(offered_load(rate_qps, service_time_s), replicas)
+    return blocked / (1 - share * (1 - blocked))
+
+
+def blocking_probability(load: float, replicas: int) -> float:
+    """Return Erlang's B(c, a), the probability that all c replicas of M/M/c without a queue are busy.
+
+    It comes from the recursion B(k, a) = a B(k-1, a) / (k + a B(k-1, a)) with B(0, a) = 1: sums and products of
+    positive numbers only, at most 1, so it neither overflows nor cancels, whatever the number of replicas. The source
+    is that of :func:`queue_delay_probability_mmc`.
+    """
     blocked = 1.0
     for busy in range(1, replicas + 1):
         blocked = load * blocked / (busy + load * blocked)
-    return blocked / (1 - share * (1 - blocked))
+    return blocked
 
 
 def mean_queue_delay_mmc_s(rate_qps: float, service_time_s: float, replicas: int) -> float:
