@@ -53,11 +53,15 @@ class Deliveries:
 
     Parameters
     ----------
+    queries
+        How many there are.
     arrivals
         Of queries from outside: the instants, int64; how many queries there are up to the end of each, int32; and the
         queries, int32.
     stages
         In topological order.
+    items
+        How many items visit each stage.
     query_of_item
         For each stage, shape ``(items,)``, int32; empty if item and query have the same number.
     ends_queries
@@ -66,8 +70,10 @@ class Deliveries:
         For each stage, whether an edge begins there.
     """
 
+    queries: int
     arrivals: tuple[Integers, Indices, Indices]
     stages: tuple[StageDeliveries, ...]
+    items: tuple[int, ...]
     query_of_item: tuple[Indices, ...]
     ends_queries: tuple[bool, ...]
     feeds_others: tuple[bool, ...]
@@ -77,12 +83,72 @@ class Deliveries:
         """Return what routes mean for the items of queries that arrive at these times."""
         followed = {edge.upstream for edge in routes.edges if edge.always}
         return cls(
+            times_ns.size,
             _groups(times_ns),
             tuple(_stage_deliveries(routes, stage) for stage in range(len(routes.stages))),
+            tuple(int(stage.offsets[-1]) for stage in routes.stages),
             tuple(NONE if stage.each_once else stage.query_of_item.astype(np.int32) for stage in routes.stages),
             tuple(stage not in followed for stage in range(len(routes.stages))),
             tuple(any(edge.upstream == stage for edge in routes.edges) for stage in range(len(routes.stages))),
         )
+
+    def continued_by(self, later: "Deliveries", left: int) -> tuple["Deliveries", tuple[int, ...]]:
+        """Return the deliveries without the first queries and with later ones; and the items let go at each stage.
+
+        Queries and items are counted from the first one that is kept. The arrivals are those of the later queries.
+        """
+        kept_queries = self.queries - left
+        shifts = tuple(
+            int(np.searchsorted(query, left)) if query.size else min(left, items)
+            for query, items in zip(self.query_of_item, self.items, strict=True)
+        )
+        kept_items = tuple(items - shift for items, shift in zip(self.items, shifts, strict=True))
+        query_of_item = []
+        for place, (query, more) in enumerate(zip(self.query_of_item, later.query_of_item, strict=True)):
+            is_same = not (query.size or more.size) and kept_items[place] == kept_queries
+            kept = _explicit(query, self.items[place])[shifts[place] :] - np.int32(left)
+            added = _explicit(more, later.items[place]) + np.int32(kept_queries)
+            query_of_item.append(NONE if is_same else np.concatenate((kept, added)))
+        at_ns, end, query = later.arrivals
+        continued = Deliveries(
+            self.queries - left + later.queries,
+            (at_ns, end, query + np.int32(kept_queries)),
+            tuple(self._continued_stage(place, later, shifts, kept_items) for place in range(len(self.stages))),
+            tuple(kept + more for kept, more in zip(kept_items, later.items, strict=True)),
+            tuple(query_of_item),
+            self.ends_queries,
+            self.feeds_others,
+        )
+        return continued, shifts
+
+    def _continued_stage(
+        self, place: int, later: "Deliveries", shifts: tuple[int, ...], kept_items: tuple[int, ...]
+    ) -> StageDeliveries:
+        own, more, shift = self.stages[place], later.stages[place], shifts[place]
+        if own.is_plain and more.is_plain:
+            return more
+        children = []
+        for upstream, kept, added in zip(own.upstream, own.child, more.child, strict=True):
+            kept = _explicit(kept, self.items[upstream])[shifts[upstream] :] - np.int32(shift)
+            added = _explicit(added, later.items[upstream])
+            children.append(np.concatenate((kept, np.where(added < 0, -1, added + np.int32(kept_items[place])))))
+        counts = [
+            NONE
+            if not (kept.size or added.size)
+            else np.concatenate((_ones(kept, self.items[place])[shift:], _ones(added, later.items[place])))
+            for kept, added in ((own.expected, more.expected), (own.length, more.length))
+        ]
+        return StageDeliveries(own.upstream, own.delay_ns, tuple(children), counts[0], counts[1])
+
+
+def _explicit(numbers: Indices, count: int) -> Indices:
+    """Return numbers that, if they are not written down, are their own places."""
+    return numbers if numbers.size else np.arange(count, dtype=np.int32)
+
+
+def _ones(counts: Indices, count: int) -> Indices:
+    """Return counts that, if they are not written down, are 1."""
+    return counts if counts.size else np.ones(count, dtype=np.int32)
 
 
 def _groups(times_ns: Integers) -> tuple[Integers, Indices, Indices]:

@@ -1,11 +1,43 @@
 """How items that leave stages become arrivals at the next one."""
 
-from pipesim.engine.compiled.flow import NEVER, Flow, Indices, Integers
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipesim.engine.compiled.flow import NEVER, Flow, Indices, Integers, joined_flows
 from pipesim.engine.compiled.jit import kernel
+from pipesim.engine.deliveries import StageDeliveries
+
+
+def admitted(flows: Sequence[Flow], routes: StageDeliveries, items: int, until_ns: int) -> tuple[Flow, list[Flow]]:
+    """Return the arrivals at a stage before an instant, and what is left over of each edge.
+
+    Parameters
+    ----------
+    flows
+        What travels on each edge, delay included.
+    routes
+        Where it leads; `routes.expected` is counted down.
+    items
+        How many items may arrive.
+    """
+    if routes.is_plain:
+        arrivals, left = flows[0].split(until_ns)
+        return arrivals, [left]
+    groups = np.array([flow.at_ns.size for flow in flows])
+    last_group = np.cumsum(groups)
+    next_group = last_group - groups
+    first_child = np.cumsum([0, *(child.size for child in routes.child[:-1])])
+    child = routes.child[0] if len(flows) == 1 else np.concatenate(routes.child)
+    arrivals = Flow.empty(items)
+    edges = next_group, last_group, child, first_child
+    count = _admit(joined_flows(flows), until_ns, *edges, routes.expected, routes.length, arrivals)
+    taken = next_group - (last_group - groups)
+    return arrivals.first(count), [flow.rest(int(done)) for flow, done in zip(flows, taken, strict=True)]
 
 
 @kernel
-def admit(
+def _admit(
     departures: Flow,
     until_ns: int,
     next_group: Integers,
@@ -24,7 +56,7 @@ def admit(
     Parameters
     ----------
     departures
-        What travels on each edge, delay included, edge after edge.
+        What travels on each edge, delay included, edge after edge. An item below 0 belongs to a query that has left.
     next_group, last_group
         Shape ``(edges,)``: where the groups of each edge begin and end; `next_group` is moved on to what is left over.
     child, first_child
@@ -53,7 +85,8 @@ def admit(
                 next_group[edge] += 1
                 first = departures.end[group - 1] if group else 0
                 for place in range(first, departures.end[group]):
-                    run = child[first_child[edge] + departures.item[place]]
+                    item = departures.item[place]
+                    run = child[first_child[edge] + item] if item >= 0 else -1
                     if run < 0:
                         continue
                     if expected.size:
@@ -63,8 +96,8 @@ def admit(
                     stop = run + length[run] if length.size else run + 1
                     if count > begin and run < arrivals.item[count - 1]:
                         is_sorted = False
-                    for item in range(run, stop):
-                        arrivals.item[count] = item
+                    for one in range(run, stop):
+                        arrivals.item[count] = one
                         count += 1
         if count > begin:
             if not is_sorted:

@@ -4,6 +4,8 @@ from pipesim.engine.compiled.flow import Flow, Indices, Integers
 from pipesim.engine.compiled.jit import kernel
 from pipesim.engine.compiled.server import (
     BATCH,
+    COUNT,
+    HEAD,
     IDLE_SINCE,
     NUMBER,
     Batches,
@@ -13,8 +15,8 @@ from pipesim.engine.compiled.server import (
     combined_size,
 )
 
-HEAD, POSITION, GROUP, COUNT = range(4)
-"""Entries of the cursor: the first replica of the ring, the first item that waits and its group, batches so far."""
+POSITION, GROUP = range(2, 4)
+"""Entries of the cursor: the first item that waits, and its group."""
 
 
 @kernel
@@ -40,7 +42,7 @@ def serve_central(
     arrivals
         All that arrives before `until_ns` must be among them.
     ring, cursor
-        Where the run stands, for the next call: see :data:`pipesim.engine.compiled.server.IDLE_SINCE` and :data:`HEAD`.
+        Where the run stands, for the next call: see :data:`pipesim.engine.compiled.server.IDLE_SINCE`.
     batches
         A buffer, filled from ``cursor[COUNT]`` on.
     order

@@ -5,6 +5,7 @@ group. Within a group the items ascend, which is the order of admission. Groups 
 follow each other may be of one instant, if the items of the first come before those of the second.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -54,8 +55,29 @@ class Flow(NamedTuple):
         """Return the same items later."""
         return self._replace(at_ns=self.at_ns + delay_ns) if delay_ns else self
 
+    def followed_by(self, later: "Flow") -> "Flow":
+        """Return these groups and then those of a flow that is not earlier."""
+        return joined_flows([flow for flow in (self, later) if flow.item.size] or [later])
 
-def joined_flows(flows: "list[Flow] | tuple[Flow, ...]") -> Flow:
+    def split(self, until_ns: int) -> "tuple[Flow, Flow]":
+        """Return the groups before an instant, and the others."""
+        groups = int(np.searchsorted(self.at_ns, until_ns))
+        return self.first(groups), self.rest(groups)
+
+    def rest(self, groups: int) -> "Flow":
+        """Return the flow without its first groups."""
+        return self.after(groups, int(self.end[groups - 1]) if groups else 0)
+
+    def after(self, groups: int, items: int) -> "Flow":
+        """Return the flow without its first groups and items; the next group may lose some of its items."""
+        return Flow(self.at_ns[groups:], self.end[groups:] - np.int32(items), self.item[items:])
+
+    def counted_from(self, shift: int) -> "Flow":
+        """Return the flow with items counted from another first one."""
+        return self._replace(item=self.item - np.int32(shift)) if shift else self
+
+
+def joined_flows(flows: Sequence[Flow]) -> Flow:
     """Return flows one after the other: `end` counts on, the times of each begin anew."""
     if len(flows) == 1:
         return flows[0]

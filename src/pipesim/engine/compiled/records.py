@@ -22,13 +22,16 @@ class StageRecord(NamedTuple):
     batches
         In order of start.
     order
-        Shape ``(batches,)``, int32: the batches in order of finish.
+        Shape ``(batches,)``, int32: the batches that have finished, in order of finish.
+    carried
+        How many of the batches, the first ones, had started in an earlier piece of the run.
     """
 
     arrivals: Flow
     served: Indices
     batches: Batches
     order: Indices
+    carried: int
 
     def departures(self) -> Flow:
         """Return what leaves the stage."""

@@ -8,6 +8,8 @@ from pipesim.engine.compiled.flow import NEVER, Flow, Indices, Integers
 from pipesim.engine.compiled.jit import kernel
 from pipesim.engine.compiled.server import (
     BATCH,
+    COUNT,
+    HEAD,
     IDLE_SINCE,
     NUMBER,
     Batches,
@@ -19,17 +21,17 @@ from pipesim.engine.compiled.server import (
 
 ROUND_ROBIN, RANDOM, POWER_OF_TWO, LEAST_LOADED = range(1, 5)
 
-HEAD, BUSY, SERVED, COUNT, TURN, TIMER = range(6)
-"""Entries of the cursor: the busy replicas in their ring; items served and batches so far; whose turn it is (round
-robin); an instant before which no timer ends."""
+BUSY, SERVED, TURN, TIMER = range(2, 6)
+"""Entries of the cursor: replicas in the ring, which are the busy ones; items served; whose turn it is (round robin);
+an instant before which no timer ends."""
 
 OLDEST, NEWEST, WAITING = range(3)
 """Columns of queues: the items of a replica, linked, and how many."""
 FIRST_OPEN, OPEN, CLOSED = range(3, 6)
 """With windows: the first of the items that others may join, how many these are, and how many batches are before."""
-DUE, IS_BUSY, IS_TOUCHED = range(6, 9)
-"""When the timer ends; whether a batch is served; whether one may be started at the end of this instant."""
-COLUMNS = 9
+IS_BUSY, IS_TOUCHED = range(6, 8)
+"""Whether a batch is served; whether one may be started at the end of this instant."""
+COLUMNS = 8
 
 _SHIFT = 20
 """A key holds the load of a replica above so many bits, and below them its number."""
@@ -64,6 +66,7 @@ def serve_separate(
     cursor: Integers,
     queues: Integers,
     keys: Integers,
+    due_ns: Integers,
     memory: Memory,
     served: Indices,
     batches: Batches,
@@ -79,8 +82,9 @@ def serve_separate(
     ----------
     arrivals
         All that arrives before `until_ns` must be among them, and nothing else.
-    ring, cursor, queues, keys
-        Where the run stands, for the next call; `queues` has a row and `keys` an entry for each replica.
+    ring, cursor, queues, keys, due_ns
+        Where the run stands, for the next call; `queues` has a row for each replica, and `keys` and `due_ns` an entry:
+        load and number, and when the timer ends.
     memory
         Buffers by item.
     served
@@ -139,20 +143,19 @@ def serve_separate(
                         other += other >= replica
                         replica = min(keys[replica], keys[other]) & _NUMBER_MASK
                 keys[replica] += 1 << _SHIFT
-                if queues[replica, WAITING] == 0:
-                    queues[replica, OLDEST] = one
-                else:
-                    memory.following[queues[replica, NEWEST]] = one
+                waiting = queues[replica, WAITING]
+                queues[replica, OLDEST] = queues[replica, OLDEST] if waiting else one
+                memory.following[queues[replica, NEWEST] if waiting else one] = one
                 queues[replica, NEWEST] = one
-                queues[replica, WAITING] += 1
+                queues[replica, WAITING] = waiting + 1
                 if is_window:
                     if queues[replica, OPEN] == 0:
-                        queues[replica, FIRST_OPEN], queues[replica, DUE] = one, now + delay_ns
-                        timer = min(timer, queues[replica, DUE])
+                        queues[replica, FIRST_OPEN], due_ns[replica] = one, now + delay_ns
+                        timer = min(timer, now + delay_ns)
                     queues[replica, OPEN] += 1
                     if queues[replica, OPEN] == limit:
                         memory.closed_size[queues[replica, FIRST_OPEN]] = limit
-                        queues[replica, OPEN], queues[replica, DUE] = 0, NEVER
+                        queues[replica, OPEN], due_ns[replica] = 0, NEVER
                         queues[replica, CLOSED] += 1
                 elif waits:
                     memory.arrived_ns[one] = now
@@ -165,19 +168,20 @@ def serve_separate(
 
         # Timers.
         if timer <= now:
-            timer = NEVER
             for replica in range(replicas):
-                if queues[replica, DUE] <= now:
+                if due_ns[replica] <= now:
+                    due_ns[replica] = NEVER
                     if is_window:
                         memory.closed_size[queues[replica, FIRST_OPEN]] = queues[replica, OPEN]
                         queues[replica, OPEN] = 0
                         queues[replica, CLOSED] += 1
-                    queues[replica, DUE] = NEVER
                     if not (queues[replica, IS_BUSY] or queues[replica, IS_TOUCHED]):
                         queues[replica, IS_TOUCHED] = 1
                         touched[touches] = replica
                         touches += 1
-                timer = min(timer, queues[replica, DUE])
+            timer = NEVER
+            for replica in range(replicas):
+                timer = min(timer, due_ns[replica])
 
         # Dispatch.
         for touch in range(touches):
@@ -196,10 +200,10 @@ def serve_separate(
                 if waits:
                     due = memory.arrived_ns[oldest] + delay_ns
                     if batch_size < limit and now < due:
-                        queues[replica, DUE] = due
+                        due_ns[replica] = due
                         timer = min(timer, due)
                         continue
-                    queues[replica, DUE] = NEVER
+                    due_ns[replica] = NEVER
             first = taken
             for _ in range(batch_size):
                 served[taken] = oldest

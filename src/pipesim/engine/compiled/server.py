@@ -11,6 +11,13 @@ IDLE_SINCE, NUMBER, BATCH = range(3)
 """Columns of a ring of replicas, sorted by the first two: when its last batch finishes, its number, and that batch, or
 -1 if it has departed."""
 
+RING = 3
+"""Columns of a ring."""
+HEAD, COUNT = range(2)
+"""The first entries of a cursor: the first replica of the ring, and batches so far; others are the kernels' own."""
+CURSOR = 6
+"""Entries of a cursor."""
+
 _MAX_STEPS = 8
 """Steps that an item may take on average while a group is sorted by insertion; then it is sorted as a whole."""
 
@@ -81,6 +88,11 @@ class Batches(NamedTuple):
         """Return the first batches, without a copy."""
         start_ns, finish_ns, replica, end = self
         return Batches(start_ns[:batches], finish_ns[:batches], replica[:batches], end[:batches])
+
+    def begin_with(self, others: "Batches") -> None:
+        """Write other batches in front."""
+        for column, values in zip(self, others, strict=True):
+            np.asarray(column)[: np.size(values)] = values
 
     @property
     def size(self) -> Indices:

@@ -1,11 +1,10 @@
 """A run over the whole trace."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-import numpy as np
-
-from pipesim.engine.compiled.admission import admit
-from pipesim.engine.compiled.flow import NEVER, Flow, joined_flows
+from pipesim.engine.compiled.admission import admitted
+from pipesim.engine.compiled.flow import NEVER, Flow
 from pipesim.engine.compiled.records import StageRecord
 from pipesim.engine.compiled.server import note_finishes
 from pipesim.engine.compiled.stage import serve
@@ -34,23 +33,8 @@ def arrivals_at(index: int, inputs: EngineInputs, departures: Mapping[int, Flow]
     if not routes.upstream:
         return Flow(*inputs.deliveries.arrivals)
     flows = [departures[stage].delayed(delay) for stage, delay in zip(routes.upstream, routes.delay_ns, strict=True)]
-    if routes.is_plain:
-        return flows[0]
-    last_group = np.cumsum([flow.at_ns.size for flow in flows])
-    first_child = np.cumsum([0, *(child.size for child in routes.child[:-1])])
-    arrivals = Flow.empty(inputs.stages[index].items)
-    groups = admit(
-        joined_flows(flows),
-        NEVER,
-        last_group - [flow.at_ns.size for flow in flows],
-        last_group,
-        routes.child[0] if len(flows) == 1 else np.concatenate(routes.child),
-        first_child,
-        routes.expected.copy(),
-        routes.length,
-        arrivals,
-    )
-    return arrivals.first(groups)
+    routes = replace(routes, expected=routes.expected.copy())
+    return admitted(flows, routes, inputs.stages[index].items, NEVER)[0]
 
 
 class _StageRuns(Sequence[StageRun]):
