@@ -8,6 +8,7 @@ import pytest
 from build import make_trace
 from pipesim.errors import InvalidInputError
 from pipesim.model.traffic import DrawnCategory, DrawnGamma, DrawnLognormal, GammaSize, RecordedTraffic
+from pipesim.streams import Streams
 from pipesim.traces import (
     ArrivalTrace,
     compress_time,
@@ -70,12 +71,12 @@ class TestGenerate:
             "seconds": DrawnLognormal(lognormal=GammaSize(mean=3, scv=2)),
             "tier": DrawnCategory(weights={"gold": 0.2, "basic": 0.8}),
         }
-        drawn = with_attributes(trace, laws, seed=1).attributes
+        drawn = with_attributes(trace, laws, Streams(1)).attributes
         assert drawn["tokens"].mean() == pytest.approx(200, rel=3 * (0.5 / 1e5) ** 0.5)
         assert drawn["tokens"].var() / 200**2 == pytest.approx(0.5, rel=0.05)
         assert drawn["seconds"].mean() == pytest.approx(3, rel=3 * (2 / 1e5) ** 0.5)
         assert np.mean(drawn["tier"] == "gold") == pytest.approx(0.2, abs=3 * (0.16 / 1e5) ** 0.5)
-        alone = with_attributes(trace, {"tier": laws["tier"]}, seed=1).attributes
+        alone = with_attributes(trace, {"tier": laws["tier"]}, Streams(1)).attributes
         assert np.array_equal(alone["tier"], drawn["tier"])
 
 

@@ -10,6 +10,8 @@ from pipesim.units import MAX_DURATION_NS, NS_PER_S
 
 MAX_QUERIES = 50_000_000
 """The most queries that a trace may hold in memory."""
+MAX_QUERIES_IN_PIECES = 10_000_000_000
+"""The most queries that may be generated and simulated piece by piece."""
 _S_PER_DAY = 86_400
 _MAX_DAYS = MAX_DURATION_NS // (NS_PER_S * _S_PER_DAY)
 
@@ -76,9 +78,9 @@ def check_length(rate_qps: float, duration_s: float | None, queries: int | None)
         found = "neither" if queries is None else "both"
         raise InvalidInputError(f"{found} of duration and queries is given; give exactly one of them")
     expected = duration_s * rate_qps if duration_s is not None else queries or 0
-    if not 0 <= expected <= MAX_QUERIES:
+    if not 0 <= expected <= MAX_QUERIES_IN_PIECES:
         raise InvalidInputError(
-            f"{expected:.0f} queries are not allowed; use 0 to {MAX_QUERIES}: change the rate or the length"
+            f"{expected:.0f} queries are not allowed; use 0 to {MAX_QUERIES_IN_PIECES}: change the rate or the length"
         )
     days = expected / rate_qps / _S_PER_DAY
     if days > _MAX_DAYS:
@@ -90,13 +92,22 @@ def check_length(rate_qps: float, duration_s: float | None, queries: int | None)
 class _Length(Model):
     rate_qps: Qps
     duration_ns: PositiveDuration | None = Field(None, alias="duration")
-    queries: Annotated[int, Field(ge=0, le=MAX_QUERIES)] | None = None
+    queries: Annotated[int, Field(ge=0, le=MAX_QUERIES_IN_PIECES)] | None = None
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
-        duration_s = None if self.duration_ns is None else self.duration_ns / NS_PER_S
-        check_length(self.rate_qps, duration_s, self.queries)
+        check_length(self.rate_qps, self.duration_s, self.queries)
         return self
+
+    @property
+    def duration_s(self) -> float | None:
+        """Return the duration in seconds, if it is given."""
+        return None if self.duration_ns is None else self.duration_ns / NS_PER_S
+
+    @property
+    def expected_queries(self) -> float:
+        """Return how many queries there are, on average."""
+        return self.queries if self.queries is not None else self.rate_qps * (self.duration_s or 0)
 
 
 class PoissonLaw(_Length):

@@ -75,11 +75,18 @@ class ArrivalTrace:
 
     def selected(self, keep: npt.NDArray[np.bool_]) -> "ArrivalTrace":
         """Return the trace of the queries for which `keep` is true, over the same duration."""
+        return self._of(keep)
+
+    def between(self, first: int, last: int) -> "ArrivalTrace":
+        """Return the trace of the queries from `first` to before `last`, over the same duration."""
+        return self._of(slice(first, last))
+
+    def _of(self, chosen: npt.NDArray[np.bool_] | slice) -> "ArrivalTrace":
         return ArrivalTrace(
-            self.times_ns[keep],
+            self.times_ns[chosen],
             self.duration_ns,
             self.epoch_ns,
-            {name: values[keep] for name, values in self.attributes.items()},
+            {name: values[chosen] for name, values in self.attributes.items()},
             self.inputs,
         )
 

@@ -5,19 +5,19 @@ made at once. The process starts at time 0 with a whole gap.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from pipesim.errors import invalid
 from pipesim.model.fields import MAX_QPS, MAX_SCV, MIN_QPS
 from pipesim.model.traffic import MAX_QUERIES, DrawnAttribute, DrawnCategory, DrawnGamma, check_length
-from pipesim.streams import stream
+from pipesim.streams import Streams, stream
 from pipesim.traces.arrivals import ArrivalTrace, Column
 from pipesim.units import NS_PER_S
 
-_BLOCK = 1 << 16
+PIECE = 1 << 16
+"""Queries in a piece, where nothing else is asked for: small enough for the processor's cache."""
 
 
 def poisson(
@@ -70,38 +70,77 @@ def gamma(
     if not 0 <= scv <= MAX_SCV:
         raise invalid("scv", scv, "is not allowed", f"use 0 to {MAX_SCV:g}")
     check_length(rate_qps, duration_s, queries)
-    rng = stream(seed, "arrivals")
-    mean_gap_ns = NS_PER_S / rate_qps
+    check_memory(queries if queries is not None else (duration_s or 0) * rate_qps)
+    return joined(gamma_pieces(rate_qps, scv, duration_s, queries, seed=seed, size=PIECE))
 
-    def gaps_ns(count: int) -> npt.NDArray[np.int64]:
+
+def check_memory(queries: float) -> None:
+    """Check that so many queries may be held at once.
+
+    Raises
+    ------
+    InvalidInputError
+        If they are more than 50 million.
+    """
+    if queries > MAX_QUERIES:
+        remedy = f"use at most {MAX_QUERIES} (pipesim simulate --summary takes more)"
+        raise invalid("traffic", f"{queries:.0f}", "queries are too many to hold at once", remedy)
+
+
+def joined(pieces: Iterable[ArrivalTrace]) -> ArrivalTrace:
+    """Return pieces of one trace as the whole; there must be at least one.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are more queries than may be held in memory.
+    """
+    held: list[ArrivalTrace] = []
+    queries = 0
+    for piece in pieces:
+        held.append(piece)
+        queries += len(piece)
+        check_memory(queries)
+    first, last = held[0], held[-1]
+    if len(held) == 1:
+        return first
+    attributes = {name: np.concatenate([piece.attributes[name] for piece in held]) for name in first.attributes}
+    times_ns = np.concatenate([piece.times_ns for piece in held])
+    return ArrivalTrace(times_ns, last.duration_ns, first.epoch_ns, attributes, first.inputs)
+
+
+def gamma_pieces(
+    rate_qps: float, scv: float, duration_s: float | None, queries: int | None, *, seed: int, size: int
+) -> Iterator[ArrivalTrace]:
+    """Return the arrivals of :func:`gamma` in pieces of `size` queries, the last one shorter, of any length in all.
+
+    Times count from the beginning of the whole. The duration of a piece is that of the whole if it is known, else it
+    ends with the piece's last query, and the whole ends with the last piece. There is at least one piece.
+    """
+    rng, mean_gap_ns = stream(seed, "arrivals"), NS_PER_S / rate_qps
+    last_ns, left = 0, queries
+    duration_ns = None if duration_s is None else round(duration_s * NS_PER_S)
+    while True:
+        count = size if left is None else min(size, left)
         if scv == 0:
-            return np.full(count, round(mean_gap_ns), dtype=np.int64)
-        unit = rng.standard_exponential(count) if scv == 1 else rng.standard_gamma(1 / scv, count) * scv
-        return np.rint(unit * mean_gap_ns).astype(np.int64)
-
-    if queries is not None:
-        times = np.cumsum(gaps_ns(queries))
-        return ArrivalTrace(times, int(times[-1]) if queries else 0)
-    assert duration_s is not None
-    duration_ns = round(duration_s * NS_PER_S)
-    return ArrivalTrace(_until(duration_ns, gaps_ns), duration_ns)
-
-
-def _until(duration_ns: int, gaps_ns: Callable[[int], npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
-    blocks: list[npt.NDArray[np.int64]] = []
-    last, count = 0, 0
-    while last <= duration_ns:
-        block = last + np.cumsum(gaps_ns(_BLOCK))
-        blocks.append(block)
-        last, count = int(block[-1]), count + _BLOCK
-        if count > 2 * MAX_QUERIES:
-            raise invalid("traffic", count, "queries are too many", f"use at most {MAX_QUERIES}")
-    times = np.concatenate(blocks)
-    return times[: np.searchsorted(times, duration_ns, side="right")]
+            gaps_ns = np.full(count, round(mean_gap_ns), dtype=np.int64)
+        else:
+            unit = rng.standard_exponential(count) if scv == 1 else rng.standard_gamma(1 / scv, count) * scv
+            gaps_ns = np.rint(unit * mean_gap_ns).astype(np.int64)
+        times_ns = last_ns + np.cumsum(gaps_ns)
+        last_ns = int(times_ns[-1]) if count else last_ns
+        if left is not None:
+            left -= count
+            yield ArrivalTrace(times_ns, last_ns)
+        else:
+            assert duration_ns is not None
+            yield ArrivalTrace(times_ns[: np.searchsorted(times_ns, duration_ns, side="right")], duration_ns)
+        if left == 0 or (duration_ns is not None and last_ns > duration_ns):
+            return
 
 
-def with_attributes(trace: ArrivalTrace, drawn: Mapping[str, DrawnAttribute], seed: int) -> ArrivalTrace:
-    """Return the trace with attributes of queries drawn, each from a stream of its own.
+def with_attributes(trace: ArrivalTrace, drawn: Mapping[str, DrawnAttribute], streams: Streams) -> ArrivalTrace:
+    """Return the trace with attributes of queries drawn, each from a stream of its own, from where it was left.
 
     Raises
     ------
@@ -112,7 +151,7 @@ def with_attributes(trace: ArrivalTrace, drawn: Mapping[str, DrawnAttribute], se
     for name, law in drawn.items():
         if name in attributes:
             raise invalid(f"traffic.attributes.{name}", name, "is a column of the trace already", "rename one of them")
-        attributes[name] = _drawn(law, len(trace), stream(seed, "attribute", name))
+        attributes[name] = _drawn(law, len(trace), streams.of("attribute", name))
     return ArrivalTrace(trace.times_ns, trace.duration_ns, trace.epoch_ns, attributes, trace.inputs)
 
 

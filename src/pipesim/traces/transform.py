@@ -22,10 +22,11 @@ def compress_time(trace: ArrivalTrace, factor: float) -> ArrivalTrace:
     """
     if not (np.isfinite(factor) and factor > 0):
         raise invalid("load", factor, "is not allowed", "use a finite factor above 0")
-    return _compressed(trace, factor, "load", factor)
+    return compressed(trace, factor, "load", factor)
 
 
-def _compressed(trace: ArrivalTrace, factor: float, field: str, value: float) -> ArrivalTrace:
+def compressed(trace: ArrivalTrace, factor: float, field: str, value: float) -> ArrivalTrace:
+    """Return :func:`compress_time` for a factor that follows from a field of another name."""
     if trace.duration_ns / factor >= 2.0**62:
         raise invalid(field, value, "stretches the trace beyond 146 years", "use a larger value")
     times = np.rint(trace.times_ns / factor).astype(np.int64)
@@ -43,7 +44,7 @@ def compress_to_rate(trace: ArrivalTrace, rate_qps: float) -> ArrivalTrace:
     """
     if not trace.duration_ns or not len(trace):
         raise invalid("compress_to_qps", rate_qps, "cannot be reached: the trace has no duration", "use another trace")
-    return _compressed(trace, rate_qps / trace.mean_rate_qps, "compress_to_qps", rate_qps)
+    return compressed(trace, rate_qps / trace.mean_rate_qps, "compress_to_qps", rate_qps)
 
 
 def thin(trace: ArrivalTrace, share: float, seed: int) -> ArrivalTrace:
@@ -54,6 +55,11 @@ def thin(trace: ArrivalTrace, share: float, seed: int) -> ArrivalTrace:
     InvalidInputError
         If `share` is not above 0 and at most 1.
     """
+    return thinned(trace, share, stream(seed, "thin"))
+
+
+def thinned(trace: ArrivalTrace, share: float, rng: np.random.Generator) -> ArrivalTrace:
+    """Return :func:`thin` of a piece of a trace, by a generator that has thinned the pieces before."""
     if not 0 < share <= 1:
         raise invalid("thin", share, "is not allowed", "use a share above 0 and up to 1")
-    return trace.selected(stream(seed, "thin").random(len(trace)) < share)
+    return trace.selected(rng.random(len(trace)) < share)

@@ -91,8 +91,9 @@ class Batches(NamedTuple):
 
     def begin_with(self, others: "Batches") -> None:
         """Write other batches in front."""
-        for column, values in zip(self, others, strict=True):
-            np.asarray(column)[: np.size(values)] = values
+        count = others.end.size
+        self.start_ns[:count], self.finish_ns[:count] = others.start_ns, others.finish_ns
+        self.replica[:count], self.end[:count] = others.replica, others.end
 
     @property
     def size(self) -> Indices:
