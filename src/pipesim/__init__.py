@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipesim.engine import SimulationResult, Workload, simulate
+    from pipesim.engine import SimulationResult, Summary, Workload, simulate, simulate_all, summarise
     from pipesim.errors import FileFormatError, InvalidInputError, PipesimError
     from pipesim.model import Plan, Scenario, StagePlan, read_plan, write_plan
     from pipesim.model import load_scenario as load
@@ -34,11 +34,14 @@ _HOMES = {
     "Scenario": "pipesim.model",
     "SimulationResult": "pipesim.engine",
     "StagePlan": "pipesim.model",
+    "Summary": "pipesim.engine",
     "Workload": "pipesim.engine",
     "load": "pipesim.model",
     "plan": "pipesim.planner",
     "read_plan": "pipesim.model",
     "simulate": "pipesim.engine",
+    "simulate_all": "pipesim.engine",
+    "summarise": "pipesim.engine",
     "write_plan": "pipesim.model",
 }
 _RENAMED = {"load": "load_scenario"}
@@ -55,11 +58,14 @@ __all__ = [
     "Scenario",
     "SimulationResult",
     "StagePlan",
+    "Summary",
     "Workload",
     "load",
     "plan",
     "read_plan",
     "simulate",
+    "simulate_all",
+    "summarise",
     "write_plan",
 ]
 

@@ -110,7 +110,7 @@ INFO = ("trace", "info", "t.csv")
         case(
             "generate 10**10 queries",
             [*GENERATE, "--rate", "1e6", "--queries", "10000000000"],
-            "10000000000 queries",
+            "10000000000",
             "50000000",
             "--summary",
         ),

@@ -4,7 +4,8 @@ from pipesim.engine.inputs import EngineInputs, MissLimit, Workload
 from pipesim.engine.reference import run_reference
 from pipesim.engine.result import QUANTILES, SimulationResult, SloOutcome
 from pipesim.engine.run import Run, StageRun, same
-from pipesim.engine.simulation import Engine, run_engine, simulate
+from pipesim.engine.simulation import Engine, run_engine, simulate, simulate_all, summarise
+from pipesim.engine.summary import Summary
 
 __all__ = [
     "QUANTILES",
@@ -15,9 +16,12 @@ __all__ = [
     "SimulationResult",
     "SloOutcome",
     "StageRun",
+    "Summary",
     "Workload",
     "run_engine",
     "run_reference",
     "same",
     "simulate",
+    "simulate_all",
+    "summarise",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipesim.engine.inputs import EngineInputs, StageInputs
+from pipesim.engine.inputs import EngineInputs, Floats, StageInputs
 from pipesim.engine.propagation import arrivals_ns, latest_ns, visit_ends_ns
 from pipesim.engine.run import Integers
 from pipesim.units import NS_PER_S
@@ -49,23 +49,61 @@ def least_service_ns(stage: StageInputs) -> Integers:
     return np.asarray(np.maximum(1, np.rint(service).astype(np.int64) + stage.overhead_ns))
 
 
-def full_batch_throughput_qps(stage: StageInputs) -> float:
-    """Return the queries a second that one replica serves while batches are always full; infinite without items.
+class FullBatches:
+    """The throughput of one replica while batches are always full, from a stage's items piece by piece.
 
-    Measured on the stage's own draws: its items are served in order in batches of `max_batch_size`. (With the
-    ``window`` policy batches may not fill, however many items come.)
+    The items are served in order in batches of `max_batch_size`, on their own sizes and noise; if there are fewer, in
+    one batch. (With the ``window`` policy batches may not fill, however many items come.)
     """
-    if not stage.items:
-        return float("inf")
-    batch_size = min(stage.max_batch_size, stage.items)
-    batches = stage.items // batch_size
-    served = batches * batch_size
-    service = np.full(batches, float(stage.table_ns[batch_size]))
-    if stage.size is not None:
-        sizes = stage.size[:served].reshape(batches, batch_size)
-        service *= sizes.max(axis=1) if stage.combine == "padded" else sizes.mean(axis=1)
-    if stage.noise is not None:
-        service *= stage.noise[:served:batch_size]
-    total_ns = float(np.maximum(1, np.rint(service) + stage.overhead_ns).sum())
-    queries_per_item = stage.routes.joined.size / stage.items
-    return served / (total_ns / NS_PER_S) * queries_per_item
+
+    def __init__(self) -> None:
+        self._served = self._total_ns = self._left = 0
+        self._factors = np.zeros((2, 0))  # size and noise of the items left over
+
+    def add(self, stage: StageInputs) -> None:
+        """Serve the items of a stage, together with those that earlier ones left over."""
+        items = self._left + stage.items
+        served = items - items % stage.max_batch_size
+        if stage.noise is None and stage.size is None:
+            self._total_ns += served // stage.max_batch_size * _batches_ns(stage, np.ones((2, stage.max_batch_size)))
+        else:
+            ones = np.ones(stage.items)
+            more = [ones if factor is None else factor for factor in (stage.size, stage.noise)]
+            factors = np.concatenate((self._factors, more), axis=1)
+            self._total_ns += _batches_ns(stage, factors[:, :served].reshape(2, -1, stage.max_batch_size))
+            self._factors = factors[:, served:]
+        self._served, self._left = self._served + served, items - served
+
+    def throughput_qps(self, stage: StageInputs, queries: int) -> float:
+        """Return the queries a second that one replica serves; infinite without items.
+
+        Parameters
+        ----------
+        stage
+            The last piece.
+        queries
+            How many there were in all.
+        """
+        served, total_ns = self._served, self._total_ns
+        if not served + self._left:
+            return float("inf")
+        items_per_query = (served + self._left) / queries
+        if not served:
+            factors = self._factors if self._factors.size else np.ones((2, self._left))
+            served, total_ns = self._left, _batches_ns(stage, factors)
+        return served / (total_ns / NS_PER_S) / items_per_query
+
+
+def _batches_ns(stage: StageInputs, factors: Floats) -> int:
+    """Return how long batches take one after the other, for size and noise of shape ``(2, …, batch_size)``."""
+    size, noise = factors
+    factor = size.max(axis=-1) if stage.combine == "padded" else size.mean(axis=-1)
+    service = float(stage.table_ns[size.shape[-1]]) * factor * noise[..., 0]
+    return int(np.maximum(1, np.rint(service).astype(np.int64) + stage.overhead_ns).sum())
+
+
+def full_batch_throughput_qps(stage: StageInputs) -> float:
+    """Return the queries a second that one replica serves while batches are always full: see :class:`FullBatches`."""
+    batches = FullBatches()
+    batches.add(stage)
+    return batches.throughput_qps(stage, stage.routes.joined.size)

@@ -12,6 +12,7 @@ effects in the analysis of simulation output", Operations Research 1982.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -36,6 +37,9 @@ class Interval:
     high: float
 
 
+NO_INTERVAL = Interval(float("nan"), float("nan"))
+
+
 def nearest_rank(sorted_ns: npt.NDArray[np.int64], quantile: Decimal) -> int:
     """Return the q-quantile of sorted latencies: the ⌈q · n⌉-th smallest, an observed one.
 
@@ -49,10 +53,11 @@ def nearest_rank(sorted_ns: npt.NDArray[np.int64], quantile: Decimal) -> int:
     """
     if not sorted_ns.size:
         raise invalid("quantile", str(quantile), "of no queries does not exist", "use a trace with queries")
-    return int(sorted_ns[max(1, _rank(quantile, sorted_ns.size)) - 1])
+    return int(sorted_ns[max(1, rank(quantile, sorted_ns.size)) - 1])
 
 
-def _rank(quantile: Decimal | Fraction, count: int) -> int:
+def rank(quantile: Decimal | Fraction, count: int) -> int:
+    """Return the nearest rank of a quantile, ⌈q · n⌉; 0 for q = 0."""
     return -int(-Fraction(quantile) * count // 1)
 
 
@@ -74,13 +79,21 @@ def quantile_interval_ns(latencies_ns: npt.NDArray[np.int64], quantile: Decimal)
     """
     count = latencies_ns.size
     if count < BATCHES:
-        return Interval(float("nan"), float("nan"))
+        return NO_INTERVAL
     ordered = np.sort(latencies_ns)
     above = latencies_ns > nearest_rank(ordered, quantile)
-    half_width = Fraction(_T * _standard_error(above, float(1 - quantile)))
-    low, high = _rank(Fraction(quantile) - half_width, count), _rank(Fraction(quantile) + half_width, count)
-    is_bounded = high <= count and quantile < 1
-    return Interval(float(ordered[max(low, 1) - 1]), float(ordered[high - 1]) if is_bounded else float("inf"))
+    low, high = rank_interval(quantile, count, standard_error(_means(above), float(1 - quantile), count))
+    return Interval(float(ordered[low - 1]), float("inf") if high is None else float(ordered[high - 1]))
+
+
+def rank_interval(quantile: Decimal, count: int, error: float) -> tuple[int, int | None]:
+    """Return the ranks (1 is the least) between which a quantile lies, given the standard error of the share above it.
+
+    The upper one is None where `count` values cannot bound it.
+    """
+    half_width = Fraction(_T * error)
+    low, high = rank(Fraction(quantile) - half_width, count), rank(Fraction(quantile) + half_width, count)
+    return max(low, 1), high if high <= count and quantile < 1 else None
 
 
 def share_interval(hits: npt.NDArray[np.bool_]) -> Interval:
@@ -90,15 +103,22 @@ def share_interval(hits: npt.NDArray[np.bool_]) -> Interval:
     other end is 3 / n away, the rule of three. NaN with fewer than 20 queries.
     """
     if hits.size < BATCHES:
-        return Interval(float("nan"), float("nan"))
-    share = float(hits.mean())
+        return NO_INTERVAL
+    return share_interval_of_batches(_means(hits), float(hits.mean()), hits.size)
+
+
+def share_interval_of_batches(means: Sequence[float], share: float, count: int) -> Interval:
+    """Return :func:`share_interval` for a share of `count` queries, from the shares of 20 batches of them."""
     if share in (0, 1):
-        return Interval(max(0.0, share - 3 / hits.size), min(1.0, share + 3 / hits.size))
-    half_width = _T * _standard_error(hits, share) / (share * (1 - share))
+        return Interval(max(0.0, share - 3 / count), min(1.0, share + 3 / count))
+    half_width = _T * standard_error(means, share, count) / (share * (1 - share))
     return Interval(float(expit(logit(share) - half_width)), float(expit(logit(share) + half_width)))
 
 
-def _standard_error(hits: npt.NDArray[np.bool_], share: float) -> float:
-    """Return the standard error of the share of hits: by batch means, at least as for independent draws."""
-    means = [float(batch.mean()) for batch in np.array_split(hits, BATCHES)]
-    return max(float(np.std(means, ddof=1)) / math.sqrt(BATCHES), math.sqrt(share * (1 - share) / hits.size))
+def standard_error(means: Sequence[float], share: float, count: int) -> float:
+    """Return the standard error of a share, by the means of batches; at least as for independent draws."""
+    return max(float(np.std(means, ddof=1)) / math.sqrt(BATCHES), math.sqrt(share * (1 - share) / count))
+
+
+def _means(hits: npt.NDArray[np.bool_]) -> list[float]:
+    return [float(batch.mean()) for batch in np.array_split(hits, BATCHES)]

@@ -16,7 +16,9 @@ from pipesim.engine.inputs import StageInputs, Workload
 from pipesim.engine.quantiles import Interval, nearest_rank, quantile_interval_ns, share_interval
 from pipesim.engine.routing import StageRoutes
 from pipesim.engine.run import Run, StageRun
-from pipesim.model import Plan, Slo
+from pipesim.engine.stages import StageTotals, stages_frame
+from pipesim.model import Plan, Scenario, Slo
+from pipesim.traces import ArrivalTrace
 from pipesim.units import NS_PER_S
 
 QUANTILES = (Decimal("0.5"), Decimal("0.95"), Decimal("0.99"))
@@ -76,6 +78,16 @@ class SimulationResult:
     workload: Workload
     plan: Plan
     run: Run
+
+    @property
+    def scenario(self) -> Scenario:
+        """Return the scenario."""
+        return self.workload.scenario
+
+    @property
+    def traffic(self) -> ArrivalTrace:
+        """Return the arrivals."""
+        return self.workload.trace
 
     @cached_property
     def latency_ns(self) -> npt.NDArray[np.int64]:
@@ -184,47 +196,24 @@ class SimulationResult:
 
     @cached_property
     def stages(self) -> pd.DataFrame:
-        """Return one row per stage (index ``stage``, in topological order).
+        """Return one row per stage: see :func:`pipesim.engine.stages.stages_frame`."""
+        inputs, trace = self.workload.engine_inputs(self.plan), self.workload.trace
+        totals = [self._stage_totals(stage, run) for stage, run in zip(inputs.stages, self.run.stages, strict=True)]
+        return stages_frame(self.scenario, self.plan, totals, len(trace), trace.duration_ns)
 
-        Columns: ``model``, ``hardware``, ``replicas``, ``max_batch_size``, ``visits``, ``items``, ``scale_factor``
-        (items per query), ``batches``, ``mean_batch_size``, ``utilisation`` (share of the trace's duration that a
-        replica is busy, NaN if it has none; what is served after the last arrival does not count), ``throughput_qps``
-        (queries a second that all replicas can serve, as :func:`pipesim.engine.bounds.full_batch_throughput_qps` says
-        of one; with the ``window`` policy in batches as they formed here), ``headroom`` (that over the mean rate),
-        ``mean_queue_delay_s``, ``p99_queue_delay_s``, ``mean_service_time_s`` (of an item's batch),
-        ``cost_usd_per_hour`` (float).
-        """
-        inputs = self.workload.engine_inputs(self.plan)
-        rows = [self._stage_row(stage, run) for stage, run in zip(inputs.stages, self.run.stages, strict=True)]
-        return pd.DataFrame(rows).set_index("stage")
-
-    def _stage_row(self, stage: StageInputs, run: StageRun) -> dict[str, object]:
-        name, routes = stage.name, stage.routes
-        scenario, chosen, trace = self.workload.scenario, self.plan.stages[name], self.workload.trace
-        end_ns = trace.duration_ns
-        busy_ns = int((np.minimum(run.batch_finish_ns, end_ns) - np.minimum(run.batch_start_ns, end_ns)).sum())
-        throughput = self._throughput_qps(stage, run)
-        wait_ns = np.sort(run.start_ns - run.arrival_ns)
-        items, batches = wait_ns.size, run.batch_size.size
-        return {
-            "stage": name,
-            "model": scenario.pipeline.stages[name].model,
-            "hardware": chosen.hardware,
-            "replicas": chosen.replicas,
-            "max_batch_size": chosen.max_batch_size,
-            "visits": int(np.count_nonzero(routes.items)),
-            "items": items,
-            "scale_factor": self.workload.routes.scale_factors()[name],
-            "batches": batches,
-            "mean_batch_size": items / batches if batches else float("nan"),
-            "utilisation": busy_ns / (chosen.replicas * end_ns) if end_ns else float("nan"),
-            "throughput_qps": throughput,
-            "headroom": throughput / trace.mean_rate_qps if len(trace) else float("nan"),
-            "mean_queue_delay_s": float(wait_ns.mean()) / NS_PER_S if items else float("nan"),
-            "p99_queue_delay_s": nearest_rank(wait_ns, Decimal("0.99")) / NS_PER_S if items else float("nan"),
-            "mean_service_time_s": float((run.finish_ns - run.start_ns).mean()) / NS_PER_S if items else float("nan"),
-            "cost_usd_per_hour": float(self.plan.stage_cost_usd_per_hour(name, scenario.catalogue)),
-        }
+    def _stage_totals(self, stage: StageInputs, run: StageRun) -> StageTotals:
+        end_ns, wait_ns = self.workload.trace.duration_ns, np.sort(run.start_ns - run.arrival_ns)
+        busy_ns = np.minimum(run.batch_finish_ns, end_ns) - np.minimum(run.batch_start_ns, end_ns)
+        return StageTotals(
+            int(np.count_nonzero(stage.routes.items)),
+            wait_ns.size,
+            run.batch_size.size,
+            int(busy_ns.sum()),
+            int(wait_ns.sum()),
+            int((run.finish_ns - run.start_ns).sum()),
+            nearest_rank(wait_ns, Decimal("0.99")) if wait_ns.size else None,
+            self._throughput_qps(stage, run),
+        )
 
     def _throughput_qps(self, stage: StageInputs, run: StageRun) -> float:
         if stage.policy == "window" and stage.items:

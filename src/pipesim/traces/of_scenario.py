@@ -53,6 +53,17 @@ def scenario_trace_pieces(scenario: Scenario, size: int) -> Iterator[ArrivalTrac
         yield with_attributes(scaled, traffic.attributes, streams)
 
 
+def expected_duration_ns(scenario: Scenario, first: ArrivalTrace) -> int:
+    """Return how long the traffic of a scenario lasts, given its first piece; on average, if only chance knows."""
+    traffic = scenario.file.traffic
+    if not isinstance(traffic, RecordedTraffic):
+        law = traffic.poisson if isinstance(traffic, PoissonTraffic) else traffic.gamma
+        if law.queries is not None:
+            rate_qps = traffic.compress_to_qps or law.rate_qps * (traffic.load or 1)
+            return round(law.queries / rate_qps * NS_PER_S)
+    return first.duration_ns
+
+
 def _factor_to_rate(pieces: Iterator[ArrivalTrace], rate_qps: float) -> float:
     """Return the factor that gives a trace a mean rate when its time is compressed by it."""
     queries, duration_ns = 0, 0

@@ -26,7 +26,9 @@ class Piece(NamedTuple):
     Parameters
     ----------
     records
-        For each stage, its arrivals and its batches.
+        For each stage, its arrivals and its batches; items are counted from the first one that is kept.
+    shifts
+        For each stage, how many items are not kept any more since the last piece.
     queries
         How many queries have left, in order of arrival: all before them had left before.
     arrival_ns, finish_ns
@@ -34,6 +36,7 @@ class Piece(NamedTuple):
     """
 
     records: list[StageRecord]
+    shifts: tuple[int, ...]
     queries: int
     arrival_ns: Integers
     finish_ns: Integers
@@ -77,7 +80,7 @@ class PiecewiseRun:
         self._routes = routes
         under_way = np.flatnonzero(self._items_left)
         self._left = int(under_way[0]) if under_way.size else self._items_left.size
-        return Piece(records, self._left, self._arrival_ns[: self._left], self._finish_ns[: self._left])
+        return Piece(records, shifts, self._left, self._arrival_ns[: self._left], self._finish_ns[: self._left])
 
     def _take_in(self, piece: EngineInputs) -> tuple[Deliveries, tuple[int, ...]]:
         """Take the next queries in and let go of those that have left; return all routes, and the items let go."""

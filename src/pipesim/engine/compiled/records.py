@@ -43,7 +43,7 @@ class StageRecord(NamedTuple):
         items = self.served.size
         arrival_ns, start_ns, finish_ns, batch = (np.empty(items, np.int64) for _ in range(4))
         order = _order_of_batches(self.batches)
-        _arrivals_of_items(self.arrivals, arrival_ns)
+        note_arrivals(self.arrivals, arrival_ns)
         _times_of_items(self.batches, order, self.served, start_ns, finish_ns, batch)
         start, finish, replica, _ = self.batches
         columns = (start[order], finish[order], replica[order].astype(np.int64))
@@ -68,7 +68,8 @@ def _order_of_batches(batches: Batches) -> Integers:
 
 
 @kernel
-def _arrivals_of_items(arrivals: Flow, arrival_ns: Integers) -> None:
+def note_arrivals(arrivals: Flow, arrival_ns: Integers) -> None:
+    """Write when each item arrives."""
     first = 0
     for group in range(arrivals.at_ns.size):
         for place in range(first, arrivals.end[group]):
@@ -86,3 +87,16 @@ def _times_of_items(
         for place in range(first, batches.end[row]):
             item = served[place]
             start_ns[item], finish_ns[item], batch[item] = batches.start_ns[row], batches.finish_ns[row], number
+
+
+@kernel
+def note_queue_delays(
+    batches: Batches, first_batch: int, served: Indices, arrival_ns: Integers, delay_ns: Integers
+) -> None:
+    """Write how long items waited, in order of service, from the items of one batch on."""
+    begin = batches.end[first_batch - 1] if first_batch else 0
+    first = begin
+    for batch in range(first_batch, batches.end.size):
+        for place in range(first, batches.end[batch]):
+            delay_ns[place - begin] = batches.start_ns[batch] - arrival_ns[served[place]]
+        first = batches.end[batch]

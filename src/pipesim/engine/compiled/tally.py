@@ -1,0 +1,175 @@
+"""Pieces of a run, added up into a summary."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import pairwise
+
+import numpy as np
+
+from pipesim.engine.bounds import FullBatches
+from pipesim.engine.compiled.flow import NEVER, Integers
+from pipesim.engine.compiled.pieces import Piece, PiecewiseRun
+from pipesim.engine.compiled.records import StageRecord, note_arrivals, note_queue_delays
+from pipesim.engine.compiled.stage import extended
+from pipesim.engine.histogram import Histogram
+from pipesim.engine.inputs import EngineInputs, StageInputs, Workload
+from pipesim.engine.stages import StageTotals
+from pipesim.engine.summary import EVERYONE, IntervalTally, Summary, Traffic, condition
+from pipesim.errors import invalid
+from pipesim.files import InputFile
+from pipesim.model import Plan, Scenario
+from pipesim.streams import Streams
+from pipesim.traces import ArrivalTrace
+from pipesim.units import NS_PER_S
+
+
+def summary_of_pieces(scenario: Scenario, plan: Plan, traces: Iterator[ArrivalTrace], interval_ns: int) -> Summary:
+    """Return the summary of a run that is handed its queries piece by piece; there must be at least one piece.
+
+    Raises
+    ------
+    InvalidInputError
+        As :class:`~pipesim.engine.inputs.Workload` does, or if there were too many intervals.
+    """
+    tally, streams = _Tally(scenario, interval_ns), Streams(scenario.seed)
+    run: PiecewiseRun | None = None
+    trace = next(traces)
+    while True:
+        duration_ns, following = trace.duration_ns, None
+        for later in traces:
+            duration_ns = later.duration_ns
+            if len(later):
+                following = later
+                break
+        workload = Workload.of(scenario, trace, streams=streams)
+        inputs = workload.engine_inputs(plan)
+        run = run or PiecewiseRun(inputs)
+        until_ns = NEVER if following is None else int(following.times_ns[0])
+        tally.add(workload, inputs, run.advance(inputs, until_ns))
+        if following is None:
+            return tally.summary(plan, inputs, duration_ns)
+        trace = following
+
+
+class _Tally:
+    """What has been added up so far."""
+
+    def __init__(self, scenario: Scenario, interval_ns: int) -> None:
+        self._scenario, self._interval_ns = scenario, interval_ns
+        self._queries = self._left = 0
+        self._inputs: tuple[InputFile, ...] = ()
+        self._intervals: dict[int, IntervalTally] = {}
+        self._finished = np.zeros(0, np.int64)
+        self._stages = [_StageTally() for _ in scenario.pipeline.stages]
+        self._concerned = [np.zeros(0, dtype=bool) for _ in scenario.slos]
+
+    def add(self, workload: Workload, inputs: EngineInputs, piece: Piece) -> None:
+        """Add what happened with one piece more."""
+        self._queries += inputs.queries
+        self._inputs = workload.trace.inputs
+        for stage, tally, record, shift in zip(inputs.stages, self._stages, piece.records, piece.shifts, strict=True):
+            tally.add(stage, record, shift)
+        self._concerned = [
+            extended(kept, self._left, workload.concerned(slo))
+            for kept, slo in zip(self._concerned, self._scenario.slos, strict=True)
+        ]
+        self._left = piece.queries
+        self._add_queries(piece)
+
+    def _add_queries(self, piece: Piece) -> None:
+        if not piece.queries:
+            return
+        latency_ns = piece.finish_ns - piece.arrival_ns
+        number = piece.arrival_ns // self._interval_ns
+        bounds = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), piece.queries]
+        for first, last in pairwise(bounds):
+            self._add_interval(int(number[first]), slice(first, last), latency_ns[first:last])
+        finished = np.bincount(piece.finish_ns // self._interval_ns, minlength=self._finished.size)
+        finished[: self._finished.size] += self._finished
+        self._finished = finished
+
+    def _add_interval(self, number: int, chosen: slice, latency_ns: Integers) -> None:
+        slos = self._scenario.slos
+        if number not in self._intervals:
+            classes = {EVERYONE, *map(condition, slos)}
+            self._intervals[number] = IntervalTally({who: Histogram() for who in classes}, [0] * len(slos))
+        tally = self._intervals[number]
+        tally.latency[EVERYONE].add(latency_ns)
+        added = {EVERYONE}
+        for place, slo in enumerate(slos):
+            who, concerned = condition(slo), self._concerned[place][chosen]
+            if who not in added:
+                tally.latency[who].add(latency_ns[concerned])
+                added.add(who)
+            tally.misses[place] += int(np.count_nonzero((latency_ns > slo.bound_ns) & concerned))
+
+    def summary(self, plan: Plan, last: EngineInputs, duration_ns: int) -> Summary:
+        """Return the summary; nothing can be added afterwards."""
+        for slo in self._scenario.slos:
+            who = condition(slo)
+            if self._queries and not any(tally.latency[who].count for tally in self._intervals.values()):
+                raise invalid("slo.where", dict(slo.where), "holds for no query of the traffic", "check the values")
+        return Summary(
+            self._scenario,
+            plan,
+            Traffic(self._queries, duration_ns, self._inputs),
+            self._interval_ns,
+            self._intervals,
+            tuple(self._finished.tolist()),
+            [
+                tally.totals(stage, self._queries, duration_ns)
+                for tally, stage in zip(self._stages, last.stages, strict=True)
+            ],
+        )
+
+
+class _StageTally:
+    """What one stage has done so far."""
+
+    def __init__(self) -> None:
+        self._visits = self._items = self._batches = self._busy_ns = self._service_ns = 0
+        self._waits, self._full = Histogram(), FullBatches()
+        self._arrival_ns = np.zeros(0, np.int64)
+        self._record: StageRecord | None = None
+
+    def add(self, stage: StageInputs, record: StageRecord, shift: int) -> None:
+        """Add what happened with one piece more; `shift` items are not kept any more."""
+        new = slice(record.carried, None)
+        self._arrival_ns = extended(self._arrival_ns, shift, np.empty(stage.items, np.int64))
+        note_arrivals(record.arrivals, self._arrival_ns)
+        sizes = record.batches.size[new].astype(np.int64)
+        waits_ns = np.empty(int(sizes.sum()), np.int64)
+        note_queue_delays(record.batches, record.carried, record.served, self._arrival_ns, waits_ns)
+        service_ns = record.batches.finish_ns[new] - record.batches.start_ns[new]
+        self._visits += int(np.count_nonzero(stage.routes.items))
+        self._items += stage.items
+        self._batches += sizes.size
+        self._busy_ns += int(service_ns.sum())
+        self._service_ns += int((service_ns * sizes).sum())
+        self._waits.add(waits_ns)
+        self._full.add(stage)
+        self._record = record
+
+    def totals(self, stage: StageInputs, queries: int, duration_ns: int) -> StageTotals:
+        """Return the totals of a trace of so many queries and so long, with the last piece of the stage."""
+        return StageTotals(
+            self._visits,
+            self._items,
+            self._batches,
+            self._busy_ns - self._overtime_ns(duration_ns),
+            self._waits.sum_ns,
+            self._service_ns,
+            self._waits.quantile_ns(Decimal("0.99")) if self._items else None,
+            self._throughput_qps(stage, queries),
+        )
+
+    def _overtime_ns(self, end_ns: int) -> int:
+        """Return the time for which replicas were busy after the trace, which only the last piece can know."""
+        assert self._record is not None
+        start_ns, finish_ns, *_ = self._record.batches
+        return int((finish_ns - np.maximum(start_ns, end_ns))[finish_ns > end_ns].sum())
+
+    def _throughput_qps(self, stage: StageInputs, queries: int) -> float:
+        if stage.policy == "window" and self._items:
+            return stage.replicas * queries / (self._busy_ns / NS_PER_S)
+        return stage.replicas * self._full.throughput_qps(stage, queries)

@@ -1,0 +1,265 @@
+"""What is known of a run that was too long to keep: totals that are exact, and quantiles with a stated error."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from pipesim.engine.histogram import RESOLUTION, Histogram
+from pipesim.engine.quantiles import (
+    BATCHES,
+    NO_INTERVAL,
+    Interval,
+    rank,
+    rank_interval,
+    share_interval_of_batches,
+    standard_error,
+)
+from pipesim.engine.result import QUANTILES, SloOutcome
+from pipesim.engine.stages import StageTotals, stages_frame
+from pipesim.files import InputFile
+from pipesim.model import Plan, Scenario, Slo
+from pipesim.units import NS_PER_S, format_quantile
+
+Condition = tuple[tuple[str, object], ...]
+"""A class of queries, as an objective's `where` says."""
+EVERYONE: Condition = ()
+
+
+def condition(slo: Slo) -> Condition:
+    """Return the class of queries that an objective is for."""
+    return tuple(sorted(slo.where.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """How much arrived.
+
+    Parameters
+    ----------
+    queries
+        How many.
+    duration_ns
+        The span that the rate refers to.
+    inputs
+        The files that the arrivals were read from.
+    """
+
+    queries: int
+    duration_ns: int
+    inputs: tuple[InputFile, ...] = ()
+
+    def __len__(self) -> int:
+        return self.queries
+
+    @property
+    def duration_s(self) -> float:
+        """Return the span in seconds."""
+        return self.duration_ns / NS_PER_S
+
+    @property
+    def mean_rate_qps(self) -> float:
+        """Return queries per second over the duration; NaN if there is none."""
+        return self.queries / self.duration_s if self.duration_ns else float("nan")
+
+
+@dataclass(slots=True)
+class IntervalTally:
+    """The queries that arrived in one interval of time.
+
+    Parameters
+    ----------
+    latency
+        Of each class of queries.
+    misses
+        For each objective, how many exceeded its bound.
+    """
+
+    latency: dict[Condition, Histogram]
+    misses: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A plan put through traffic of any length.
+
+    Counts, means, maxima, misses and what stages did are exact: the same as of a run that is kept whole. A latency
+    quantile is the largest latency of a bucket that is no wider than a thousandth of it (:data:`RESOLUTION`), so it is
+    too large by up to that, and never too small. Confidence intervals are those of
+    :mod:`pipesim.engine.quantiles`, with batches made of whole intervals of the series.
+
+    Parameters
+    ----------
+    scenario, plan, traffic
+        What was put through what.
+    interval_ns
+        The length of the intervals of the series.
+    intervals
+        The tallies, by number of the interval; those without arrivals are left out.
+    finished
+        How many queries finished in each interval, from the first.
+    stage_totals
+        For each stage in topological order.
+    """
+
+    scenario: Scenario
+    plan: Plan
+    traffic: Traffic
+    interval_ns: int
+    intervals: Mapping[int, IntervalTally]
+    finished: Sequence[int]
+    stage_totals: Sequence[StageTotals]
+
+    @cached_property
+    def _latency(self) -> dict[Condition, Histogram]:
+        total = {EVERYONE: Histogram()} | {condition(slo): Histogram() for slo in self.scenario.slos}
+        for tally in self.intervals.values():
+            for who, histogram in tally.latency.items():
+                total[who].merge(histogram)
+        return total
+
+    @property
+    def cost_usd_per_hour(self) -> Decimal:
+        """Return what the plan costs an hour."""
+        return self.plan.cost_usd_per_hour(self.scenario.catalogue)
+
+    @property
+    def mean_latency_s(self) -> float:
+        """Return the mean latency in seconds, exact; NaN without queries."""
+        latency = self._latency[EVERYONE]
+        return latency.sum_ns / latency.count / NS_PER_S if latency.count else float("nan")
+
+    @property
+    def max_latency_s(self) -> float:
+        """Return the largest latency in seconds, exact; NaN without queries."""
+        latency = self._latency[EVERYONE]
+        return latency.max_ns / NS_PER_S if latency.count else float("nan")
+
+    @cached_property
+    def stages(self) -> pd.DataFrame:
+        """Return one row per stage: see :func:`pipesim.engine.stages.stages_frame`."""
+        return stages_frame(self.scenario, self.plan, self.stage_totals, self.traffic.queries, self.traffic.duration_ns)
+
+    @cached_property
+    def overloaded(self) -> tuple[str, ...]:
+        """Return the stages to which at least as many items came a second as they can serve (`headroom` ≤ 1)."""
+        return tuple(self.stages.index[self.stages["headroom"] <= 1])
+
+    @cached_property
+    def slos(self) -> tuple[SloOutcome, ...]:
+        """Return how each of the scenario's objectives fared; whether it held is exact."""
+        return tuple(self._outcome(number, slo) for number, slo in enumerate(self.scenario.slos))
+
+    @property
+    def met(self) -> bool:
+        """Return whether all objectives held."""
+        return all(outcome.met for outcome in self.slos)
+
+    def _outcome(self, number: int, slo: Slo) -> SloOutcome:
+        who = condition(slo)
+        latency = self._latency[who]
+        misses = [tally.misses[number] for tally in self.intervals.values()]
+        return SloOutcome(
+            slo,
+            latency.count,
+            sum(misses),
+            slo.allowed_misses(latency.count),
+            latency.quantile_ns(slo.quantile) if latency.count else None,
+            self._quantile_interval(who, slo.quantile),
+            self._share_interval(who, misses),
+        )
+
+    def latency(self, quantiles: Sequence[Decimal] = QUANTILES) -> pd.DataFrame:
+        """Return latency quantiles with 95 % intervals (index ``quantile``): ``latency_s``, ``low_s``, ``high_s``.
+
+        Empty without queries.
+        """
+        latency, rows = self._latency[EVERYONE], []
+        for quantile in quantiles if latency.count else ():
+            interval = self._quantile_interval(EVERYONE, quantile)
+            rows.append(
+                {
+                    "quantile": format_quantile(quantile),
+                    "latency_s": latency.quantile_ns(quantile) / NS_PER_S,
+                    "low_s": interval.low / NS_PER_S,
+                    "high_s": interval.high / NS_PER_S,
+                }
+            )
+        return pd.DataFrame(rows, columns=["quantile", "latency_s", "low_s", "high_s"]).set_index("quantile")
+
+    @cached_property
+    def series(self) -> pd.DataFrame:
+        """Return one row per interval of time, of the queries that arrived in it.
+
+        Columns: ``time_s`` (its beginning), ``queries``, ``finished`` (in it, whenever they arrived),
+        ``mean_latency_s``, ``p50_latency_s``, ``p95_latency_s``, ``p99_latency_s``, ``max_latency_s`` (NaN without
+        queries).
+        """
+        rows = []
+        for number, finished in enumerate(self.finished):
+            tally = self.intervals.get(number)
+            latency = tally.latency[EVERYONE] if tally else Histogram()
+            row = {"time_s": number * self.interval_ns / NS_PER_S, "queries": latency.count, "finished": finished}
+            row["mean_latency_s"] = latency.sum_ns / latency.count / NS_PER_S if latency.count else float("nan")
+            for quantile in QUANTILES:
+                time = latency.quantile_ns(quantile) / NS_PER_S if latency.count else float("nan")
+                row[f"{format_quantile(quantile)}_latency_s"] = time
+            row["max_latency_s"] = latency.max_ns / NS_PER_S if latency.count else float("nan")
+            rows.append(row)
+        names = [f"{format_quantile(quantile)}_latency_s" for quantile in QUANTILES]
+        return pd.DataFrame(rows, columns=["time_s", "queries", "finished", "mean_latency_s", *names, "max_latency_s"])
+
+    @cached_property
+    def misses(self) -> pd.DataFrame:
+        """Return one row per interval of time and objective: ``time_s``, ``objective``, ``queries``, ``misses``."""
+        rows = [
+            {
+                "time_s": number * self.interval_ns / NS_PER_S,
+                "objective": str(slo),
+                "queries": tally.latency[condition(slo)].count,
+                "misses": tally.misses[place],
+            }
+            for number, tally in self.intervals.items()
+            for place, slo in enumerate(self.scenario.slos)
+        ]
+        return pd.DataFrame(rows, columns=["time_s", "objective", "queries", "misses"])
+
+    def _batches(self, who: Condition) -> list[list[tuple[int, IntervalTally]]] | None:
+        """Return the intervals with queries of a class, as 20 batches that follow each other; None if too few."""
+        tallies = [(place, tally) for place, tally in enumerate(self.intervals.values()) if tally.latency[who].count]
+        if len(tallies) < BATCHES:
+            return None
+        bounds = np.linspace(0, len(tallies), BATCHES + 1).astype(int).tolist()
+        return [tallies[first:last] for first, last in pairwise(bounds)]
+
+    def _quantile_interval(self, who: Condition, quantile: Decimal) -> Interval:
+        latency, batches = self._latency[who], self._batches(who)
+        if batches is None:
+            return NO_INTERVAL
+        threshold_ns = latency.at_rank_ns(rank(quantile, latency.count))
+        means = [
+            sum(tally.latency[who].count_above(threshold_ns) for _, tally in batch)
+            / sum(tally.latency[who].count for _, tally in batch)
+            for batch in batches
+        ]
+        low, high = rank_interval(quantile, latency.count, standard_error(means, float(1 - quantile), latency.count))
+        return Interval(
+            float(latency.at_rank_ns(low)), float("inf") if high is None else float(latency.at_rank_ns(high))
+        )
+
+    def _share_interval(self, who: Condition, misses: Sequence[int]) -> Interval:
+        count, batches = self._latency[who].count, self._batches(who)
+        if batches is None:
+            return NO_INTERVAL
+        means = [
+            sum(misses[place] for place, _ in batch) / sum(tally.latency[who].count for _, tally in batch)
+            for batch in batches
+        ]
+        return share_interval_of_batches(means, sum(misses) / count, count)
+
+
+assert RESOLUTION < 1e-3
