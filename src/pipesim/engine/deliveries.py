@@ -152,8 +152,10 @@ def _ones(counts: Indices, count: int) -> Indices:
 
 
 def _groups(times_ns: Integers) -> tuple[Integers, Indices, Indices]:
-    last = np.flatnonzero(np.diff(times_ns, append=-1))
-    return times_ns[last], (last + 1).astype(np.int32), np.arange(times_ns.size, dtype=np.int32)
+    is_last = np.ones(times_ns.size, dtype=bool)
+    np.not_equal(times_ns[1:], times_ns[:-1], out=is_last[:-1])
+    query = np.arange(times_ns.size, dtype=np.int32)
+    return times_ns[is_last], query[is_last] + np.int32(1), query
 
 
 def _stage_deliveries(routes: Routes, stage: int) -> StageDeliveries:
@@ -161,6 +163,8 @@ def _stage_deliveries(routes: Routes, stage: int) -> StageDeliveries:
     edges = [edge for edge in routes.edges if edge.downstream == stage]
     upstream, delay_ns = tuple(edge.upstream for edge in edges), tuple(edge.delay_ns for edge in edges)
     own = routes.stages[stage]
+    if not edges:
+        return StageDeliveries((), (), (), NONE, NONE)
     if len(edges) == 1 and own.each_once and routes.stages[upstream[0]].each_once:
         return StageDeliveries(upstream, delay_ns, (NONE,), NONE, NONE)
     items = int(own.offsets[-1])

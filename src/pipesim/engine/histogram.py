@@ -16,8 +16,12 @@ Integers = npt.NDArray[np.int64]
 
 RESOLUTION = 2.0**-10
 """A quantile is reported too large by at most this share of it, and never too small."""
-_DROPPED_BITS = 42
-_ONE = int(np.float64(1).view(np.int64)) >> _DROPPED_BITS
+DROPPED_BITS = 42
+"""The bits of a float64 that do not matter."""
+FIRST_BUCKET = int(np.float64(1).view(np.int64)) >> DROPPED_BITS
+"""What is left of those of 1, which is counted in bucket 0."""
+BUCKETS = (63 << 10) + 1
+"""How many there are."""
 
 
 class Histogram:
@@ -33,27 +37,31 @@ class Histogram:
         self.max_ns = -1
         """The largest of them, -1 if there are none."""
 
-    def add(self, times_ns: Integers) -> None:
-        """Count times, int64, not negative."""
-        if not times_ns.size:
-            return
-        buckets = _buckets(times_ns)
-        first, last = int(buckets.min()), int(buckets.max())
-        self._cover(first, last)
-        self._counts[first - self._first : last - self._first + 1] += np.bincount(buckets - first)
-        self.count += times_ns.size
-        self.sum_ns += int(times_ns.sum())
-        self.max_ns = max(self.max_ns, int(times_ns.max()))
+    def add_counted(self, counts: Integers, first: int, last: int, sum_ns: int, max_ns: int) -> None:
+        """Add times that were counted elsewhere.
+
+        Parameters
+        ----------
+        counts
+            Shape ``(BUCKETS,)``, int64: how many there were in each bucket (see :func:`bucket`).
+        first, last
+            The buckets from which and up to which there were any.
+        sum_ns, max_ns
+            The sum of these times, and the largest.
+        """
+        self._add(first, counts[first : last + 1], sum_ns, max_ns)
 
     def merge(self, other: "Histogram") -> None:
-        """Count what another histogram counted too."""
-        if not other.count:
-            return
-        self._cover(other._first, other._first + other._counts.size - 1)
-        place = other._first - self._first
-        self._counts[place : place + other._counts.size] += other._counts
-        self.count, self.sum_ns = self.count + other.count, self.sum_ns + other.sum_ns
-        self.max_ns = max(self.max_ns, other.max_ns)
+        """Add what another histogram holds."""
+        self._add(other._first, other._counts, other.sum_ns, other.max_ns)
+
+    def _add(self, first: int, counts: Integers, sum_ns: int, max_ns: int) -> None:
+        if counts.size:
+            self._cover(first, first + counts.size - 1)
+            self._counts[first - self._first : first - self._first + counts.size] += counts
+            self.count += int(counts.sum())
+            self.sum_ns += sum_ns
+            self.max_ns = max(self.max_ns, max_ns)
 
     def quantile_ns(self, quantile: Decimal) -> int:
         """Return the q-quantile by nearest rank: the largest time of its bucket, or the largest of all."""
@@ -61,13 +69,12 @@ class Histogram:
 
     def at_rank_ns(self, place: int) -> int:
         """Return the time of a rank (1 is the least), as :meth:`quantile_ns`."""
-        bucket = int(np.searchsorted(np.cumsum(self._counts), max(1, place)))
-        return min(_largest(self._first + bucket), self.max_ns)
+        number = self._first + int(np.searchsorted(np.cumsum(self._counts), max(1, place)))
+        return min(_largest(number), self.max_ns)
 
     def count_above(self, time_ns: int) -> int:
         """Return how many lie in the buckets above that of a time."""
-        bucket = int(_buckets(np.array([time_ns]))[0]) - self._first
-        return int(self._counts[max(0, bucket + 1) :].sum())
+        return int(self._counts[max(0, bucket(time_ns) - self._first + 1) :].sum())
 
     def _cover(self, first: int, last: int) -> None:
         """Make room for buckets."""
@@ -80,12 +87,12 @@ class Histogram:
             self._first, self._counts = low, counts
 
 
-def _buckets(times_ns: Integers) -> Integers:
-    """Return the buckets of times; 1 ns is added, as 0 has no exponent."""
-    return ((times_ns + 1).astype(np.float64).view(np.int64) >> _DROPPED_BITS) - _ONE
+def bucket(time_ns: int) -> int:
+    """Return the bucket of a time: its exponent and its first bits, of one nanosecond more, as 0 has no exponent."""
+    return (int(np.float64(time_ns + 1).view(np.int64)) >> DROPPED_BITS) - FIRST_BUCKET
 
 
-def _largest(bucket: int) -> int:
+def _largest(number: int) -> int:
     """Return the largest time of a bucket."""
-    next_one = np.int64((bucket + 1 + _ONE) << _DROPPED_BITS).view(np.float64)
+    next_one = np.int64((number + 1 + FIRST_BUCKET) << DROPPED_BITS).view(np.float64)
     return int(np.ceil(next_one)) - 2

@@ -205,7 +205,7 @@ class SimulationResult:
         end_ns, wait_ns = self.workload.trace.duration_ns, np.sort(run.start_ns - run.arrival_ns)
         busy_ns = np.minimum(run.batch_finish_ns, end_ns) - np.minimum(run.batch_start_ns, end_ns)
         return StageTotals(
-            int(np.count_nonzero(stage.routes.items)),
+            stage.routes.visits,
             wait_ns.size,
             run.batch_size.size,
             int(busy_ns.sum()),

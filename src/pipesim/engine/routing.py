@@ -6,6 +6,7 @@ stage are numbered in (query, item) order: an item's *index* at its stage is its
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -48,6 +49,11 @@ class StageRoutes:
     def items(self) -> Counts:
         """Return the items of each query, shape ``(queries,)``; 0 where it does not visit the stage."""
         return np.diff(self.offsets)
+
+    @property
+    def visits(self) -> int:
+        """Return how many queries visit the stage."""
+        return self.joined.size if self.each_once else int(np.count_nonzero(self.items))
 
     @property
     def query_of_item(self) -> Counts:
@@ -122,7 +128,7 @@ def draw_routes(pipeline: Pipeline, trace: ArrivalTrace, streams: Streams) -> Ro
     """
     names, queries = pipeline.order, len(trace)
     place = {name: index for index, name in enumerate(names)}
-    everyone = StageRoutes(np.arange(queries + 1), np.ones(queries, dtype=np.int64), each_once=True)
+    everyone = _everyone(queries)
     luck = _EdgeLuck(pipeline, trace, streams, everyone)
     stages: dict[str, StageRoutes] = {}
     edges: dict[str, EdgeRoutes] = {}
@@ -151,6 +157,12 @@ def draw_routes(pipeline: Pipeline, trace: ArrivalTrace, streams: Streams) -> Ro
     return Routes(names, tuple(stages[name] for name in names), tuple(edges[edge.name] for edge in pipeline.edges))
 
 
+@lru_cache(maxsize=2)
+def _everyone(queries: int) -> StageRoutes:
+    """Return the routes of a stage that every query visits with one item; pieces of a long trace share them."""
+    return StageRoutes(np.arange(queries + 1), np.ones(queries, dtype=np.int64), each_once=True)
+
+
 def _passes_all(edge: Edge) -> bool:
     """Return whether no luck is in an edge."""
     options = edge.options
@@ -158,6 +170,8 @@ def _passes_all(edge: Edge) -> bool:
 
 
 def _stage_routes(incoming: Sequence[tuple[Edge, StageRoutes, Counts]], everyone: StageRoutes) -> StageRoutes:
+    if len(incoming) == 1 and incoming[0][1] is everyone and incoming[0][2] is everyone.joined:
+        return everyone
     joined, children = np.zeros_like(everyone.joined), np.zeros_like(everyone.joined)
     for edge, upstream, fan_out in incoming:
         if edge.options.per == "query":

@@ -128,6 +128,7 @@ def gamma_pieces(
             unit = rng.standard_exponential(count) if scv == 1 else rng.standard_gamma(1 / scv, count) * scv
             gaps_ns = np.rint(unit * mean_gap_ns).astype(np.int64)
         times_ns = last_ns + np.cumsum(gaps_ns)
+        times_ns.flags.writeable = False  # so that nobody copies it
         last_ns = int(times_ns[-1]) if count else last_ns
         if left is not None:
             left -= count

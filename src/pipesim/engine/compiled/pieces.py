@@ -90,7 +90,7 @@ class PiecewiseRun:
         items = np.zeros(piece.queries, np.int32)
         for stage, ends_queries in zip(piece.stages, routes.ends_queries, strict=True):
             if ends_queries:
-                items += stage.routes.items.astype(np.int32)
+                items += np.int32(1) if stage.routes.each_once else stage.routes.items.astype(np.int32)
         self._arrival_ns = extended(self._arrival_ns, self._left, piece.arrival_ns)
         self._finish_ns = extended(self._finish_ns, self._left, piece.arrival_ns.copy())
         self._items_left = extended(self._items_left, self._left, items)

@@ -16,7 +16,8 @@ class StageRecord(NamedTuple):
     Parameters
     ----------
     arrivals
-        The items in order of admission.
+        The items in order of admission. With one queue for the stage: those that waited already, and counted behind
+        those that were in service.
     served
         The items in order of service, batch after batch.
     batches
@@ -87,16 +88,3 @@ def _times_of_items(
         for place in range(first, batches.end[row]):
             item = served[place]
             start_ns[item], finish_ns[item], batch[item] = batches.start_ns[row], batches.finish_ns[row], number
-
-
-@kernel
-def note_queue_delays(
-    batches: Batches, first_batch: int, served: Indices, arrival_ns: Integers, delay_ns: Integers
-) -> None:
-    """Write how long items waited, in order of service, from the items of one batch on."""
-    begin = batches.end[first_batch - 1] if first_batch else 0
-    first = begin
-    for batch in range(first_batch, batches.end.size):
-        for place in range(first, batches.end[batch]):
-            delay_ns[place - begin] = batches.start_ns[batch] - arrival_ns[served[place]]
-        first = batches.end[batch]

@@ -148,6 +148,7 @@ class RunningStage:
             self._cursor[POSITION], self._cursor[GROUP] = in_service, 0
             departed = serve_central(flow, self._luck, self._server, until_ns, self._ring, self._cursor, batches, order)
             self._waiting = flow.after(int(self._cursor[GROUP]), int(self._cursor[POSITION]))
+            arrivals = flow
         else:
             served = np.empty(items, np.int32)
             served[:in_service] = self._in_flight

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
-from itertools import pairwise
 
 import numpy as np
 
 from pipesim.engine.bounds import FullBatches
-from pipesim.engine.compiled.flow import NEVER, Integers
+from pipesim.engine.compiled.flow import NEVER, Flow, Indices, Integers
+from pipesim.engine.compiled.jit import kernel
 from pipesim.engine.compiled.pieces import Piece, PiecewiseRun
-from pipesim.engine.compiled.records import StageRecord, note_arrivals, note_queue_delays
+from pipesim.engine.compiled.records import StageRecord, note_arrivals
+from pipesim.engine.compiled.server import Batches
 from pipesim.engine.compiled.stage import extended
-from pipesim.engine.histogram import Histogram
+from pipesim.engine.histogram import BUCKETS, DROPPED_BITS, FIRST_BUCKET, Histogram
 from pipesim.engine.inputs import EngineInputs, StageInputs, Workload
 from pipesim.engine.stages import StageTotals
 from pipesim.engine.summary import EVERYONE, IntervalTally, Summary, Traffic, condition
@@ -80,10 +81,12 @@ class _Tally:
         if not piece.queries:
             return
         latency_ns = piece.finish_ns - piece.arrival_ns
-        number = piece.arrival_ns // self._interval_ns
-        bounds = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), piece.queries]
-        for first, last in pairwise(bounds):
-            self._add_interval(int(number[first]), slice(first, last), latency_ns[first:last])
+        first = 0
+        while first < piece.queries:
+            number = int(piece.arrival_ns[first]) // self._interval_ns
+            last = int(np.searchsorted(piece.arrival_ns, (number + 1) * self._interval_ns))
+            self._add_interval(number, slice(first, last), latency_ns[first:last])
+            first = last
         finished = np.bincount(piece.finish_ns // self._interval_ns, minlength=self._finished.size)
         finished[: self._finished.size] += self._finished
         self._finished = finished
@@ -94,12 +97,12 @@ class _Tally:
             classes = {EVERYONE, *map(condition, slos)}
             self._intervals[number] = IntervalTally({who: Histogram() for who in classes}, [0] * len(slos))
         tally = self._intervals[number]
-        tally.latency[EVERYONE].add(latency_ns)
+        _count(latency_ns, tally.latency[EVERYONE])
         added = {EVERYONE}
         for place, slo in enumerate(slos):
             who, concerned = condition(slo), self._concerned[place][chosen]
             if who not in added:
-                tally.latency[who].add(latency_ns[concerned])
+                _count(latency_ns[concerned], tally.latency[who])
                 added.add(who)
             tally.misses[place] += int(np.count_nonzero((latency_ns > slo.bound_ns) & concerned))
 
@@ -123,6 +126,64 @@ class _Tally:
         )
 
 
+def _count(times_ns: Integers, histogram: Histogram) -> None:
+    """Count times, not negative, into a histogram."""
+    counts = np.zeros(BUCKETS, np.int64)
+    histogram.add_counted(counts, *_count_times(times_ns, counts))
+
+
+@kernel
+def _count_times(times_ns: Integers, counts: Integers) -> tuple[int, int, int, int]:
+    """Count times by bucket; return the first and the last bucket, the sum and the largest."""
+    first, last, total, largest = BUCKETS, -1, 0, -1
+    for place in range(times_ns.size):
+        time = times_ns[place]
+        number = int(np.float64(time + 1).view(np.int64) >> DROPPED_BITS) - FIRST_BUCKET
+        counts[number] += 1
+        first, last = min(first, number), max(last, number)
+        total += time
+        largest = max(largest, time)
+    return first, last, total, largest
+
+
+@kernel
+def _note_queue_delays(
+    batches: Batches, first_batch: int, served: Indices, arrival_ns: Integers, delay_ns: Integers
+) -> None:
+    """Write how long items waited, in order of service, from the items of one batch on."""
+    begin = batches.end[first_batch - 1] if first_batch else 0
+    first = begin
+    for batch in range(first_batch, batches.end.size):
+        for place in range(first, batches.end[batch]):
+            delay_ns[place - begin] = batches.start_ns[batch] - arrival_ns[served[place]]
+        first = batches.end[batch]
+
+
+@kernel
+def _count_queue_delays_in_order(
+    batches: Batches, first_batch: int, arrivals: Flow, counts: Integers
+) -> tuple[int, int, int, int]:
+    """Count how long items waited, as :func:`_count_times`, where they are served in order of arrival.
+
+    Items of one group and one batch waited alike and are counted together.
+    """
+    first, last, total, largest = BUCKETS, -1, 0, -1
+    place = batches.end[first_batch - 1] if first_batch else 0
+    batch = first_batch
+    for group in range(arrivals.at_ns.size):
+        while place < arrivals.end[group] and batch < batches.end.size:
+            stop = min(arrivals.end[group], batches.end[batch])
+            time = batches.start_ns[batch] - arrivals.at_ns[group]
+            number = int(np.float64(time + 1).view(np.int64) >> DROPPED_BITS) - FIRST_BUCKET
+            counts[number] += stop - place
+            first, last = min(first, number), max(last, number)
+            total += time * (stop - place)
+            largest = max(largest, time)
+            place = stop
+            batch += stop == batches.end[batch]
+    return first, last, total, largest
+
+
 class _StageTally:
     """What one stage has done so far."""
 
@@ -135,18 +196,23 @@ class _StageTally:
     def add(self, stage: StageInputs, record: StageRecord, shift: int) -> None:
         """Add what happened with one piece more; `shift` items are not kept any more."""
         new = slice(record.carried, None)
-        self._arrival_ns = extended(self._arrival_ns, shift, np.empty(stage.items, np.int64))
-        note_arrivals(record.arrivals, self._arrival_ns)
         sizes = record.batches.size[new].astype(np.int64)
-        waits_ns = np.empty(int(sizes.sum()), np.int64)
-        note_queue_delays(record.batches, record.carried, record.served, self._arrival_ns, waits_ns)
+        counts = np.zeros(BUCKETS, np.int64)
+        if stage.dispatch == "central":
+            counted = _count_queue_delays_in_order(record.batches, record.carried, record.arrivals, counts)
+        else:
+            self._arrival_ns = extended(self._arrival_ns, shift, np.empty(stage.items, np.int64))
+            note_arrivals(record.arrivals, self._arrival_ns)
+            waits_ns = np.empty(int(sizes.sum()), np.int64)
+            _note_queue_delays(record.batches, record.carried, record.served, self._arrival_ns, waits_ns)
+            counted = _count_times(waits_ns, counts)
+        self._waits.add_counted(counts, *counted)
         service_ns = record.batches.finish_ns[new] - record.batches.start_ns[new]
-        self._visits += int(np.count_nonzero(stage.routes.items))
+        self._visits += stage.routes.visits
         self._items += stage.items
         self._batches += sizes.size
         self._busy_ns += int(service_ns.sum())
         self._service_ns += int((service_ns * sizes).sum())
-        self._waits.add(waits_ns)
         self._full.add(stage)
         self._record = record
 
