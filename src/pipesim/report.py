@@ -12,8 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from pipesim.engine import SimulationResult, SloOutcome, Workload
+from pipesim.engine import SimulationResult, SloOutcome, Summary
+from pipesim.engine.histogram import RESOLUTION
 from pipesim.engine.quantiles import Interval
+from pipesim.engine.summary import Traffic
+from pipesim.model import Scenario
 from pipesim.planner import FeasiblePlan, Infeasible, PlanningResult
 from pipesim.planner.explain import caveats, tail
 from pipesim.traces import ArrivalTrace, describe, gap_scv
@@ -24,7 +27,7 @@ SCHEMA_VERSION = 1
 
 def planning_report(result: PlanningResult) -> dict[str, Any]:
     """Return the report of a planning run."""
-    report = _header("plan", result.workload) | {
+    report = _header("plan", result.workload.scenario, result.workload.trace) | {
         "status": result.status,
         "method": result.method,
         "evaluations": result.evaluations,
@@ -48,11 +51,23 @@ def planning_report(result: PlanningResult) -> dict[str, Any]:
     return report | {"history": _rows(result.history, index=False)}
 
 
-def simulation_report(result: SimulationResult) -> dict[str, Any]:
-    """Return the report of a simulation."""
-    status = "met" if result.met else "missed"
-    report = _header("simulation", result.workload) | {"status": status} | _simulated(result)
-    return report | {"tail": _rows(tail(result)), "caveats": list(caveats(result))}
+def simulation_report(result: SimulationResult | Summary) -> dict[str, Any]:
+    """Return the report of a simulation, kept whole or as a summary."""
+    kind = "summary" if isinstance(result, Summary) else "simulation"
+    report = _header(kind, result.scenario, result.traffic) | {"status": "met" if result.met else "missed"}
+    report |= _simulated(result)
+    if isinstance(result, Summary):
+        report |= {
+            "quantiles_too_large_by_at_most": RESOLUTION,
+            "mean_latency_s": _number(result.mean_latency_s),
+            "max_latency_s": _number(result.max_latency_s),
+            "interval_s": result.interval_ns / NS_PER_S,
+            "series": _rows(result.series, index=False),
+            "misses": _rows(result.misses, index=False),
+        }
+    else:
+        report |= {"tail": _rows(tail(result))}
+    return report | {"caveats": list(caveats(result))}
 
 
 def trace_report(name: str, trace: ArrivalTrace) -> dict[str, Any]:
@@ -83,8 +98,7 @@ def cost_per_month(cost_usd_per_hour: Decimal) -> Decimal:
     return cost_usd_per_hour * HOURS_PER_MONTH
 
 
-def _header(kind: str, workload: Workload) -> dict[str, Any]:
-    scenario, trace = workload.scenario, workload.trace
+def _header(kind: str, scenario: Scenario, trace: ArrivalTrace | Traffic) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": kind,
@@ -100,7 +114,7 @@ def _header(kind: str, workload: Workload) -> dict[str, Any]:
     }
 
 
-def _simulated(result: SimulationResult) -> dict[str, Any]:
+def _simulated(result: SimulationResult | Summary) -> dict[str, Any]:
     cost = result.cost_usd_per_hour
     return {
         "plan": result.plan.model_dump(),

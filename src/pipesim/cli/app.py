@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipesim.cli import trace
-from pipesim.cli.options import AllowOutside, Json, Out, Seed, check_outputs, show
+from pipesim.cli.options import AllowOutside, Json, Out, Seed, check_outputs, seconds, show
 
 if TYPE_CHECKING:
+    from pipesim.engine import SimulationResult, Summary
     from pipesim.model import Scenario
 
 NOT_MET = 3
@@ -87,17 +88,33 @@ def simulate(
     out: Out = None,
     json: Json = False,
     seed: Seed = None,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Keep a summary only: for traffic of any length, in bounded memory.")
+    ] = False,
+    interval: Annotated[
+        str | None,
+        typer.Option("--interval", metavar="DURATION", help="Length of the intervals of the summary's series."),
+    ] = None,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Show what a plan does under the scenario's traffic; exit with 3 if it misses an objective."""
     from pipesim.cli.tables import simulation_tables
     from pipesim.engine import simulate as run
+    from pipesim.engine import summarise
+    from pipesim.errors import invalid
     from pipesim.files import write_atomically
     from pipesim.model import read_plan
     from pipesim.report import simulation_report, to_json
 
     check_outputs({"SCENARIO": scenario, "--plan": plan}, {"--out": out})
-    result = run(_load(scenario, seed, allow_outside), read_plan(plan))
+    if interval is not None and not summary:
+        raise invalid("--interval", interval, "is for summaries", "pass --summary too")
+    question, chosen = _load(scenario, seed, allow_outside), read_plan(plan)
+    result: Summary | SimulationResult
+    if summary:
+        result = summarise(question, chosen, interval_s=None if interval is None else seconds(interval, "--interval"))
+    else:
+        result = run(question, chosen)
     if out is not None:
         write_atomically(out, to_json(simulation_report(result)))
     show(simulation_tables(result), lambda: to_json(simulation_report(result)), as_json=json)

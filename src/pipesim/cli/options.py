@@ -43,6 +43,23 @@ def check_outputs(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]
                 raise invalid(option, str(path), f"is the file of {name} too", "name another file")
 
 
+def seconds(text: str, option: str) -> float:
+    """Return the seconds of a duration that an option gives.
+
+    Raises
+    ------
+    InvalidInputError
+        With the option, if it is no duration.
+    """
+    from pipesim.errors import InvalidInputError
+    from pipesim.units import NS_PER_S, parse_duration_ns
+
+    try:
+        return parse_duration_ns(text) / NS_PER_S
+    except InvalidInputError as error:
+        raise InvalidInputError(error.reason, option) from None
+
+
 def show(tables: "RenderableType", report: Callable[[], str], *, as_json: bool) -> None:
     """Print the report, or the tables; a reader of our output that has gone (head, less) is no fault."""
     from pipesim.cli.tables import console

@@ -170,8 +170,10 @@ def _passes_all(edge: Edge) -> bool:
 
 
 def _stage_routes(incoming: Sequence[tuple[Edge, StageRoutes, Counts]], everyone: StageRoutes) -> StageRoutes:
-    if len(incoming) == 1 and incoming[0][1] is everyone and incoming[0][2] is everyone.joined:
-        return everyone
+    if len(incoming) == 1:
+        edge, upstream, fan_out = incoming[0]
+        if edge.options.per == "query" and upstream is everyone and fan_out is everyone.joined:
+            return everyone
     joined, children = np.zeros_like(everyone.joined), np.zeros_like(everyone.joined)
     for edge, upstream, fan_out in incoming:
         if edge.options.per == "query":

@@ -98,11 +98,13 @@ def summarise(scenario: Scenario, plan: Plan, *, interval_s: float | None = None
     traces = scenario_trace_pieces(scenario, piece)
     first = next(traces)
     duration_ns = expected_duration_ns(scenario, first)
-    interval_ns = _round_interval(duration_ns) if interval_s is None else round(interval_s * NS_PER_S)
-    least_ns = max(1, duration_ns // MAX_INTERVALS)
-    if not least_ns <= interval_ns <= MAX_DURATION_NS:
-        remedy = f"use {least_ns / NS_PER_S:g} s to {MAX_DURATION_NS // NS_PER_S} s"
+    least_s = max(1, duration_ns // MAX_INTERVALS) / NS_PER_S
+    if interval_s is None:
+        interval_s = _round_interval(duration_ns) / NS_PER_S
+    if not least_s <= interval_s <= MAX_DURATION_NS / NS_PER_S:
+        remedy = f"use {least_s:g} s to {MAX_DURATION_NS // NS_PER_S} s"
         raise invalid("interval_s", interval_s, "is not allowed", remedy)
+    interval_ns = round(interval_s * NS_PER_S)
     return summary_of_pieces(scenario, plan, chain([first], traces), interval_ns)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipesim import units
-from pipesim.engine import SimulationResult, SloOutcome, Workload, simulate
+from pipesim.engine import SimulationResult, SloOutcome, Summary, Workload, simulate_all
 from pipesim.model import Slo, StagePlan
 from pipesim.planner.evaluator import least_latency_ns
 from pipesim.units import NS_PER_S, format_duration
@@ -33,17 +33,19 @@ def one_replica_less(result: SimulationResult) -> pd.DataFrame:
     Columns: ``replicas`` (after the removal), ``saving_usd_per_hour``, ``objective`` (the tightest of that plan),
     ``quantile`` (its, and of which queries), ``latency_s`` (at it), ``miss_rate`` (of it), ``met`` (all objectives).
     """
-    scenario = result.workload.scenario
+    scenario = result.scenario
+    plans = {
+        stage: result.plan.with_stage(stage, replicas=chosen.replicas - 1)
+        for stage, chosen in result.plan.stages.items()
+        if chosen.replicas > scenario.space[stage].min_replicas
+    }
     rows = []
-    for stage, chosen in result.plan.stages.items():
-        if chosen.replicas == scenario.space[stage].min_replicas:
-            continue
-        less = simulate(result.workload, result.plan.with_stage(stage, replicas=chosen.replicas - 1))
-        outcome = tightest(less)
+    for stage, less in zip(plans, simulate_all((result.workload, plan) for plan in plans.values()), strict=True):
+        outcome, chosen = tightest(less), less.plan.stages[stage]
         rows.append(
             {
                 "stage": stage,
-                "replicas": chosen.replicas - 1,
+                "replicas": chosen.replicas,
                 "saving_usd_per_hour": float(scenario.catalogue.price_usd_per_hour(chosen.hardware)),
                 "objective": str(outcome.slo),
                 "quantile": outcome.slo.label,
@@ -56,9 +58,9 @@ def one_replica_less(result: SimulationResult) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).set_index("stage")
 
 
-def caveats(result: SimulationResult) -> tuple[str, ...]:
+def caveats(result: SimulationResult | Summary) -> tuple[str, ...]:
     """Return what a reader should know before buying: overload, luck, figures that were not measured as such."""
-    scenario, notes = result.workload.scenario, []
+    scenario, notes = result.scenario, []
     for stage in result.overloaded:
         headroom = result.stages["headroom"].to_dict()[stage]
         notes.append(
