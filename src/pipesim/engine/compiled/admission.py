@@ -9,6 +9,10 @@ from pipesim.engine.compiled.jit import kernel
 from pipesim.engine.deliveries import StageDeliveries
 
 
+ROOM = 4
+"""Items that are written at a time, more than arrive or not."""
+
+
 def admitted(flows: Sequence[Flow], routes: StageDeliveries, items: int, until_ns: int) -> tuple[Flow, list[Flow]]:
     """Return the arrivals at a stage before an instant, and what is left over of each edge.
 
@@ -29,7 +33,7 @@ def admitted(flows: Sequence[Flow], routes: StageDeliveries, items: int, until_n
     next_group = last_group - groups
     first_child = np.cumsum([0, *(child.size for child in routes.child[:-1])])
     child = routes.child[0] if len(flows) == 1 else np.concatenate(routes.child)
-    arrivals = Flow.empty(items)
+    arrivals = Flow.empty(items + ROOM)
     edges = next_group, last_group, child, first_child
     count = _admit(joined_flows(flows), until_ns, *edges, routes.expected, routes.length, arrivals)
     taken = next_group - (last_group - groups)
@@ -67,40 +71,51 @@ def _admit(
     length
         By item, at the first of each run: its items. Empty if each run has one.
     arrivals
-        A buffer, filled from its beginning.
+        A buffer, filled from its beginning, with :data:`ROOM` to spare.
     """
     groups = count = 0
     edges = next_group.size
+    counts_down, is_long = expected.size > 0, length.size > 0
+    heads_ns = np.empty(edges, np.int64)
+    for edge in range(edges):
+        group = next_group[edge]
+        heads_ns[edge] = departures.at_ns[group] if group < last_group[edge] else NEVER
     while True:
-        now = NEVER
-        for edge in range(edges):
-            if next_group[edge] < last_group[edge]:
-                now = min(now, departures.at_ns[next_group[edge]])
+        now = heads_ns[0]
+        for edge in range(1, edges):
+            now = min(now, heads_ns[edge])
         if now >= until_ns:
             return groups
-        begin, is_sorted = count, True
+        begin, previous, misplaced = count, -1, 0
         for edge in range(edges):
-            while next_group[edge] < last_group[edge] and departures.at_ns[next_group[edge]] == now:
-                group = next_group[edge]
-                next_group[edge] += 1
+            while heads_ns[edge] == now:
+                group, base = next_group[edge], first_child[edge]
                 first = departures.end[group - 1] if group else 0
                 for place in range(first, departures.end[group]):
+                    # What arrives is a matter of luck, which no processor can guess: so it is computed, not branched on.
                     item = departures.item[place]
-                    run = child[first_child[edge] + item] if item >= 0 else -1
-                    if run < 0:
-                        continue
-                    if expected.size:
-                        expected[run] -= 1
-                        if expected[run] > 0:
-                            continue
-                    stop = run + length[run] if length.size else run + 1
-                    if count > begin and run < arrivals.item[count - 1]:
-                        is_sorted = False
-                    for one in range(run, stop):
-                        arrivals.item[count] = one
-                        count += 1
+                    run = int(child[base + item]) if item >= 0 else -1
+                    arrives = int(run >= 0)
+                    if counts_down:
+                        left = expected[run * arrives] - arrives
+                        expected[run * arrives] = left
+                        arrives &= int(left == 0)
+                    misplaced |= arrives & int(run < previous)
+                    previous += (run - previous) * arrives
+                    if is_long:
+                        items = int(length[run * arrives]) * arrives
+                        for one in range(ROOM):
+                            arrivals.item[count + one] = run + one
+                        for one in range(ROOM, items):
+                            arrivals.item[count + one] = run + one
+                        count += items
+                    else:
+                        arrivals.item[count] = run
+                        count += arrives
+                next_group[edge] = group + 1
+                heads_ns[edge] = departures.at_ns[group + 1] if group + 1 < last_group[edge] else NEVER
         if count > begin:
-            if not is_sorted:
+            if misplaced:
                 arrivals.item[begin:count].sort()
             arrivals.at_ns[groups], arrivals.end[groups] = now, count
             groups += 1
