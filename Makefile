@@ -1,10 +1,12 @@
 # make demo: install and plan the social-media scenario.   make test: install and run the tests.
-.PHONY: demo test check bench clean
+.PHONY: demo test check coverage bench clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SCENARIO ?= examples/social-media.yaml
+ENGINE_TESTS := tests/test_compiled_engine.py tests/test_laws.py tests/test_parity.py tests/test_pieces.py \
+	tests/test_quantiles.py tests/test_reference_engine.py tests/test_result.py tests/test_routing.py tests/test_summary.py
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +33,10 @@ check: $(VENV)/developing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The kernels as plain Python, so that what no test reaches in them is seen.
+coverage: $(VENV)/developing
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n auto -m "not slow" --cov $(ENGINE_TESTS)
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/engines.py

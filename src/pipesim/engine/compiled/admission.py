@@ -8,7 +8,6 @@ from pipesim.engine.compiled.flow import NEVER, Flow, Indices, Integers, joined_
 from pipesim.engine.compiled.jit import kernel
 from pipesim.engine.deliveries import StageDeliveries
 
-
 ROOM = 4
 """Items that are written at a time, more than arrive or not."""
 
@@ -92,7 +91,7 @@ def _admit(
                 group, base = next_group[edge], first_child[edge]
                 first = departures.end[group - 1] if group else 0
                 for place in range(first, departures.end[group]):
-                    # What arrives is a matter of luck, which no processor can guess: so it is computed, not branched on.
+                    # What arrives is a matter of luck, which no processor guesses: it is computed, not branched on.
                     item = departures.item[place]
                     run = int(child[base + item]) if item >= 0 else -1
                     arrives = int(run >= 0)

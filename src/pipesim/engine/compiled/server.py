@@ -135,14 +135,19 @@ def depart(order: Indices, batches: Batches, item: Indices, departures: Flow) ->
             departures.at_ns[groups] = finish
             groups += 1
         steps = 0
+        previous = departures.item[count - 1] if count > begin else np.int32(-1)
         for source in range(first, last):
-            one, place = item[source], count
-            if place > begin and departures.item[place - 1] > one and steps <= _MAX_STEPS * (count - begin) + 64:
+            one = item[source]
+            if one < previous and steps <= _MAX_STEPS * (count - begin) + 64:
+                place = count
                 while place > begin and departures.item[place - 1] > one:
                     departures.item[place] = departures.item[place - 1]
                     place -= 1
                 steps += count - place
-            departures.item[place] = one
+                departures.item[place] = one
+            else:
+                departures.item[count] = one
+                previous = one
             count += 1
         if steps > _MAX_STEPS * (last - first) + 64:
             departures.item[begin:count].sort()
@@ -156,7 +161,8 @@ def note_finishes(batches: Batches, item: Indices, query_of_item: Indices, ended
     first = 0
     for batch in range(batches.end.size):
         finish = batches.finish_ns[batch]
-        for place in range(first, batches.end[batch]):
-            query = query_of_item[item[place]] if query_of_item.size else item[place]
+        for place in range(np.uintp(first), np.uintp(batches.end[batch])):
+            one = np.uintp(item[place])
+            query = np.uintp(query_of_item[one]) if query_of_item.size else one
             ended_ns[query] = max(ended_ns[query], finish)
         first = batches.end[batch]
