@@ -36,7 +36,7 @@ check: $(VENV)/developing
 
 # The kernels as plain Python, so that what no test reaches in them is seen.
 coverage: $(VENV)/developing
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n auto -m "not slow" --cov $(ENGINE_TESTS)
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n auto -m "not slow" --cov=pipesim.engine $(ENGINE_TESTS)
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/engines.py

@@ -11,6 +11,7 @@ from build import MS, make_plan, make_scenario, make_trace
 from pipesim.engine import MissLimit, Workload, run_reference, same
 from pipesim.engine.compiled import Departures, evaluation, meets_limits, run_compiled
 from pipesim.engine.compiled.flow import Flow
+from pipesim.engine.compiled.server import Batches, depart
 from pipesim.traces import gamma
 from strategies import Case, cases
 from test_parity import PARITY
@@ -79,7 +80,27 @@ def test_what_is_kept_is_bounded_and_the_least_recently_used_goes_first() -> Non
         departures.keep(key, flow)
     assert departures.get(1) is not None
     departures.keep(4, flow)
+    departures.keep(4, flow)  # as another thread may have done: it counts once
     assert [departures.get(key) is not None for key in (1, 2, 3, 4)] == [True, False, True, True]
+
+
+@pytest.mark.parametrize("disorder", [0, 3, 40, 1000])
+@pytest.mark.parametrize("seed", range(5))
+def test_batches_depart_in_groups_of_one_instant_sorted_by_item(disorder: int, seed: int) -> None:
+    """Small batches that are nearly in order, and large ones that are not, which insertion would take too long for."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.choice([1, 2, 16, 30, 100, 300], 40)
+    end = np.cumsum(sizes).astype(np.int32)
+    finish_ns = np.sort(rng.integers(0, 25, sizes.size))
+    item = np.argsort(np.arange(end[-1]) + rng.uniform(0, disorder + 0.1, end[-1])).astype(np.int32)
+    number = np.arange(sizes.size, dtype=np.int32)
+    batches = Batches(finish_ns, finish_ns, number, end)
+    flow = Flow.empty(item.size)
+    flow = flow.first(depart(number, batches, item, flow))
+    assert flow.at_ns.tolist() == np.unique(finish_ns).tolist()
+    finish_of_item = np.repeat(finish_ns, sizes)
+    assert flow.item.tolist() == item[np.lexsort((item, finish_of_item))].tolist()
+    assert flow.end.tolist() == np.cumsum(np.unique(finish_of_item, return_counts=True)[1]).tolist()
 
 
 def test_arrivals_far_from_sorted_are_sorted_all_the_same() -> None:

@@ -134,22 +134,21 @@ def depart(order: Indices, batches: Batches, item: Indices, departures: Flow) ->
             begin = count
             departures.at_ns[groups] = finish
             groups += 1
-        steps = 0
-        previous = departures.item[count - 1] if count > begin else np.int32(-1)
+        steps, gave_up = 0, False
+        largest = departures.item[count - 1] if count > begin else np.int32(-1)
         for source in range(first, last):
-            one = item[source]
-            if one < previous and steps <= _MAX_STEPS * (count - begin) + 64:
-                place = count
+            one, place = item[source], count
+            if one < largest and not gave_up:
                 while place > begin and departures.item[place - 1] > one:
                     departures.item[place] = departures.item[place - 1]
                     place -= 1
                 steps += count - place
-                departures.item[place] = one
+                gave_up = steps > _MAX_STEPS * (count - begin) + 64
             else:
-                departures.item[count] = one
-                previous = one
+                largest = one
+            departures.item[place] = one
             count += 1
-        if steps > _MAX_STEPS * (last - first) + 64:
+        if gave_up:
             departures.item[begin:count].sort()
         departures.end[groups - 1] = count
     return groups
