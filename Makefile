@@ -39,6 +39,7 @@ coverage: $(VENV)/developing
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n auto -m "not slow" --cov=pipesim.engine $(ENGINE_TESTS)
 
 bench: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python benchmarks/engines.py
 
 clean:

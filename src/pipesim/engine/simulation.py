@@ -69,8 +69,15 @@ def simulate_all(
     """
     if threads is not None and threads < 1:
         raise invalid("threads", threads, "is not allowed", "use at least 1")
-    with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(threads or _cores()) as pool:
         return list(pool.map(lambda run: simulate(*run), runs))
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def summarise(scenario: Scenario, plan: Plan, *, interval_s: float | None = None, piece: int = PIECE) -> Summary:
