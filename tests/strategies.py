@@ -80,12 +80,13 @@ def cases(
     sizes: Sequence[str] = ("none", "none", "padded", "packed"),
     noises: Sequence[str] = ("none", "none", "gamma", "lognormal"),
     max_stages: int = 5,
+    longest_delay: int = 4,
 ) -> Case:
-    """Return a case; the arguments hold what may occur, as often as it is named."""
+    """Return a case; the arguments hold what may occur, as often as it is named; delays are in units of the clock."""
     clock: Clock = draw(st.sampled_from(clocks))
     count = min(max_stages, draw(st.sampled_from((3, 2, 4, 5, 1))))
     names = draw(st.permutations([f"s{number}" for number in range(count)]))
-    after = _edges(draw, sorted(names), clock, per)
+    after = _edges(draw, sorted(names), clock, per, longest_delay)
     for name in names:
         _draw_choice(draw, [edges[name] for edges in after.values() if name in edges], choices)
     stages, models, noise, chosen = {}, {}, {}, {}
@@ -134,7 +135,9 @@ def traces(draw: st.DrawFn, *, clock: Clock) -> ArrivalTrace:
     return ArrivalTrace(times, units * unit, attributes=attributes)
 
 
-def _edges(draw: st.DrawFn, names: list[str], clock: Clock, per: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
+def _edges(
+    draw: st.DrawFn, names: list[str], clock: Clock, per: Sequence[str], longest_delay: int
+) -> dict[str, dict[str, dict[str, Any]]]:
     """Return the `after` of every stage: edges lead from a lower number to a higher one."""
     after: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in names}
     growth = 2  # edges that may multiply items
@@ -143,7 +146,7 @@ def _edges(draw: st.DrawFn, names: list[str], clock: Clock, per: Sequence[str]) 
         for place, source in enumerate(upstream):
             options: dict[str, Any] = {"per": draw(st.sampled_from(per))}
             if draw(st.booleans()):
-                options["network_delay"] = _text(draw(_times(0, 4, clock)))
+                options["network_delay"] = _text(draw(_times(0, longest_delay, clock)))
             if draw(st.integers(0, 2)) == 0:
                 options["probability"] = draw(st.sampled_from((0.3, 0.7, 1.0)))
             if draw(st.booleans()):

@@ -7,6 +7,7 @@ import numpy as np
 from pipesim.engine.inputs import EngineInputs, Floats, StageInputs
 from pipesim.engine.propagation import arrivals_ns, latest_ns, visit_ends_ns
 from pipesim.engine.run import Integers
+from pipesim.engine.stages import total_ns
 from pipesim.units import NS_PER_S
 
 
@@ -99,7 +100,7 @@ def _batches_ns(stage: StageInputs, factors: Floats) -> int:
     size, noise = factors
     factor = size.max(axis=-1) if stage.combine == "padded" else size.mean(axis=-1)
     service = float(stage.table_ns[size.shape[-1]]) * factor * noise[..., 0]
-    return int(np.maximum(1, np.rint(service).astype(np.int64) + stage.overhead_ns).sum())
+    return total_ns(np.maximum(1, np.rint(service).astype(np.int64) + stage.overhead_ns))
 
 
 def full_batch_throughput_qps(stage: StageInputs) -> float:

@@ -6,7 +6,7 @@ leads to: a ``per: query`` edge delivers when the last item of the visit has fin
 So every edge is a map from items to runs, and a join is a count of deliveries.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +28,13 @@ class StageDeliveries:
         For each edge that ends here: the stage that it comes from, in topological order, and its network delay.
     child
         For each edge, shape ``(items upstream,)``, int32: the first item of the run that an item delivers to; -1 for
-        none. Empty if there is one edge and each item delivers to the item of its own number.
+        none. Empty if `is_plain`: each item delivers to the item of its own number.
     expected
         Shape ``(items,)``, int32: at the first item of each run, its deliveries. Empty if each run has one.
     length
         Shape ``(items,)``, int32: at the first item of each run, its items. Empty if each run has one.
+    is_plain
+        Whether there is one edge, and what leaves the stage upstream arrives as it is.
     """
 
     upstream: tuple[int, ...]
@@ -40,11 +42,7 @@ class StageDeliveries:
     child: tuple[Indices, ...]
     expected: Indices
     length: Indices
-
-    @property
-    def is_plain(self) -> bool:
-        """Return whether what leaves the stage upstream arrives as it is."""
-        return len(self.child) == 1 and not (self.child[0].size or self.expected.size or self.length.size)
+    is_plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +90,11 @@ class Deliveries:
             tuple(any(edge.upstream == stage for edge in routes.edges) for stage in range(len(routes.stages))),
         )
 
+    def copied(self) -> "Deliveries":
+        """Return the same, for a run that counts deliveries down."""
+        stages = tuple(replace(stage, expected=stage.expected.copy()) for stage in self.stages)
+        return replace(self, stages=stages)
+
     def continued_by(self, later: "Deliveries", left: int) -> tuple["Deliveries", tuple[int, ...]]:
         """Return the deliveries without the first queries and with later ones; and the items let go at each stage.
 
@@ -106,8 +109,8 @@ class Deliveries:
         query_of_item = []
         for place, (query, more) in enumerate(zip(self.query_of_item, later.query_of_item, strict=True)):
             is_same = not (query.size or more.size) and kept_items[place] == kept_queries
-            kept = _explicit(query, self.items[place])[shifts[place] :] - np.int32(left)
-            added = _explicit(more, later.items[place]) + np.int32(kept_queries)
+            kept = (query if query.size else _numbers(self.items[place]))[shifts[place] :] - np.int32(left)
+            added = (more if more.size else _numbers(later.items[place])) + np.int32(kept_queries)
             query_of_item.append(NONE if is_same else np.concatenate((kept, added)))
         at_ns, end, query = later.arrivals
         continued = Deliveries(
@@ -129,8 +132,8 @@ class Deliveries:
             return more
         children = []
         for upstream, kept, added in zip(own.upstream, own.child, more.child, strict=True):
-            kept = _explicit(kept, self.items[upstream])[shifts[upstream] :] - np.int32(shift)
-            added = _explicit(added, later.items[upstream])
+            kept = (_numbers(self.items[upstream]) if own.is_plain else kept)[shifts[upstream] :] - np.int32(shift)
+            added = _numbers(later.items[upstream]) if more.is_plain else added
             children.append(np.concatenate((kept, np.where(added < 0, -1, added + np.int32(kept_items[place])))))
         counts = [
             NONE
@@ -141,9 +144,8 @@ class Deliveries:
         return StageDeliveries(own.upstream, own.delay_ns, tuple(children), counts[0], counts[1])
 
 
-def _explicit(numbers: Indices, count: int) -> Indices:
-    """Return numbers that, if they are not written down, are their own places."""
-    return numbers if numbers.size else np.arange(count, dtype=np.int32)
+def _numbers(count: int) -> Indices:
+    return np.arange(count, dtype=np.int32)
 
 
 def _ones(counts: Indices, count: int) -> Indices:
@@ -166,7 +168,7 @@ def _stage_deliveries(routes: Routes, stage: int) -> StageDeliveries:
     if not edges:
         return StageDeliveries((), (), (), NONE, NONE)
     if len(edges) == 1 and own.each_once and routes.stages[upstream[0]].each_once:
-        return StageDeliveries(upstream, delay_ns, (NONE,), NONE, NONE)
+        return StageDeliveries(upstream, delay_ns, (NONE,), NONE, NONE, is_plain=True)
     items = int(own.offsets[-1])
     expected, length = np.zeros(items, np.int32), np.zeros(items, np.int32)
     joined = np.flatnonzero(own.joined)

@@ -25,11 +25,12 @@ BUCKETS = (63 << 10) + 1
 
 
 class Histogram:
-    """How many times there were in each bucket, and their sum, least and largest, which are exact."""
+    """How many times there were in each bucket, and their sum and largest, which are exact."""
 
     def __init__(self) -> None:
         self._counts = np.zeros(0, np.int64)
         self._first = 0  # the bucket of the first count
+        self._packed: npt.NDArray[np.int32] | None = None  # the places of counts that are not 0, if only those are kept
         self.count = 0
         """How many there are."""
         self.sum_ns = 0
@@ -37,31 +38,31 @@ class Histogram:
         self.max_ns = -1
         """The largest of them, -1 if there are none."""
 
-    def add_counted(self, counts: Integers, first: int, last: int, sum_ns: int, max_ns: int) -> None:
+    def add_counted(self, counts: Integers, first: int, last: int, high: int, low: int, max_ns: int) -> None:
         """Add times that were counted elsewhere.
 
         Parameters
         ----------
         counts
-            Shape ``(BUCKETS,)``, int64: how many there were in each bucket (see :func:`bucket`).
+            Int64: how many there were in each bucket (see :func:`bucket`), from bucket 0 up to the last one at least.
         first, last
             The buckets from which and up to which there were any.
-        sum_ns, max_ns
-            The sum of these times, and the largest.
+        high, low
+            The sums of all that is above the low 32 bits of each time, and of these bits: the sum may exceed 64 bits.
+        max_ns
+            The largest of these times.
         """
-        self._add(first, counts[first : last + 1], sum_ns, max_ns)
+        self._add(first, counts[first : last + 1], (int(high) << 32) + int(low), int(max_ns))
 
     def merge(self, other: "Histogram") -> None:
         """Add what another histogram holds."""
-        self._add(other._first, other._counts, other.sum_ns, other.max_ns)
+        self._add(other._first, other._unpacked(), other.sum_ns, other.max_ns)
 
-    def _add(self, first: int, counts: Integers, sum_ns: int, max_ns: int) -> None:
-        if counts.size:
-            self._cover(first, first + counts.size - 1)
-            self._counts[first - self._first : first - self._first + counts.size] += counts
-            self.count += int(counts.sum())
-            self.sum_ns += sum_ns
-            self.max_ns = max(self.max_ns, max_ns)
+    def pack(self) -> None:
+        """Keep no empty buckets: for a histogram that is only read from now on."""
+        if self._packed is None:
+            self._packed = np.flatnonzero(self._counts).astype(np.int32)
+            self._counts = self._counts[self._packed]
 
     def quantile_ns(self, quantile: Decimal) -> int:
         """Return the q-quantile by nearest rank: the largest time of its bucket, or the largest of all."""
@@ -69,22 +70,36 @@ class Histogram:
 
     def at_rank_ns(self, place: int) -> int:
         """Return the time of a rank (1 is the least), as :meth:`quantile_ns`."""
-        number = self._first + int(np.searchsorted(np.cumsum(self._counts), max(1, place)))
+        number = self._first + int(np.searchsorted(np.cumsum(self._unpacked()), max(1, place)))
         return min(_largest(number), self.max_ns)
 
     def count_above(self, time_ns: int) -> int:
         """Return how many lie in the buckets above that of a time."""
-        return int(self._counts[max(0, bucket(time_ns) - self._first + 1) :].sum())
+        return int(self._unpacked()[max(0, bucket(time_ns) - self._first + 1) :].sum())
 
-    def _cover(self, first: int, last: int) -> None:
-        """Make room for buckets."""
+    def _unpacked(self) -> Integers:
+        """Return the counts, one for each bucket from the first."""
+        if self._packed is None or not self._packed.size:
+            return self._counts
+        counts = np.zeros(int(self._packed[-1]) + 1, np.int64)
+        counts[self._packed] = self._counts
+        return counts
+
+    def _add(self, first: int, counts: Integers, sum_ns: int, max_ns: int) -> None:
+        if not counts.size:
+            return
+        self._counts, self._packed = self._unpacked(), None
         if not self._counts.size:
             self._first = first
-        low, high = min(first, self._first), max(last + 1, self._first + self._counts.size)
-        if high - low > self._counts.size:
-            counts = np.zeros(high - low, np.int64)
-            counts[self._first - low : self._first - low + self._counts.size] = self._counts
-            self._first, self._counts = low, counts
+        low, high = min(first, self._first), max(first + counts.size, self._first + self._counts.size)
+        if high - low > self._counts.size:  # make room
+            wider = np.zeros(high - low, np.int64)
+            wider[self._first - low : self._first - low + self._counts.size] = self._counts
+            self._first, self._counts = low, wider
+        self._counts[first - low : first - low + counts.size] += counts
+        self.count += int(counts.sum())
+        self.sum_ns += sum_ns
+        self.max_ns = max(self.max_ns, max_ns)
 
 
 def bucket(time_ns: int) -> int:

@@ -221,7 +221,9 @@ class Workload:
                 for name, routes in zip(self.routes.names, self.routes.stages, strict=True)
             )
         inputs = EngineInputs(self.trace.times_ns, self.routes, self.deliveries, stages)
-        _check_clock(inputs)
+        latest_ns = int(inputs.arrival_ns[-1]) if inputs.queries else 0
+        longest_ns = [stage.longest_ns for stage in stages]
+        check_clock(inputs, [stage.items for stage in stages], longest_ns, latest_ns)
         return inputs
 
     def _stage_inputs(self, name: str, routes: StageRoutes, plan: Plan) -> StageInputs:
@@ -296,19 +298,33 @@ class Workload:
         return int(self._stage_routes(name).offsets[-1])
 
 
-def _check_clock(inputs: EngineInputs) -> None:
-    """Check that even if all batches were of one item and served one after the other, the clock would not overflow."""
-    latest = float(inputs.arrival_ns[-1]) if inputs.queries else 0.0
-    latest += sum(float(edge.delay_ns) for edge in inputs.edges)
-    for stage in inputs.stages:
-        if not stage.items:
+def check_clock(inputs: EngineInputs, items: Sequence[int], longest_ns: Sequence[float], latest_ns: int) -> None:
+    """Check that even if all items were served alone and one after the other, the clock would not overflow.
+
+    Parameters
+    ----------
+    inputs
+        Stages and their delays.
+    items, longest_ns
+        How many items there are at each stage, and a time that none of its batches exceeds.
+    latest_ns
+        An instant before which none of this begins: the last arrival, or the last finish known.
+
+    Raises
+    ------
+    InvalidInputError
+        With the stage at which it could.
+    """
+    latest = float(latest_ns) + sum(float(edge.delay_ns) for edge in inputs.edges)
+    for stage, count, service_ns in zip(inputs.stages, items, longest_ns, strict=True):
+        if not count:
             continue
-        latest += stage.items * stage.longest_ns + stage.max_queue_delay_ns
+        latest += count * service_ns + stage.max_queue_delay_ns
         if not latest < _CLOCK_NS:
             raise invalid(
                 f"stage {stage.name}",
-                f"{stage.longest_ns / 1e9:.3g} s",
-                f"is its longest service time, for {stage.items} items: the clock of 146 years could overflow",
+                f"{service_ns / 1e9:.3g} s",
+                f"is its longest service time, for {count} items: the clock of 146 years could overflow",
                 "check latencies, sizes and their reference, and overhead",
             )
 

@@ -16,7 +16,7 @@ from pipesim.engine.inputs import StageInputs, Workload
 from pipesim.engine.quantiles import Interval, nearest_rank, quantile_interval_ns, share_interval
 from pipesim.engine.routing import StageRoutes
 from pipesim.engine.run import Run, StageRun
-from pipesim.engine.stages import StageTotals, stages_frame
+from pipesim.engine.stages import StageTotals, stages_frame, total_ns
 from pipesim.model import Plan, Scenario, Slo
 from pipesim.traces import ArrivalTrace
 from pipesim.units import NS_PER_S
@@ -208,16 +208,16 @@ class SimulationResult:
             stage.routes.visits,
             wait_ns.size,
             run.batch_size.size,
-            int(busy_ns.sum()),
-            int(wait_ns.sum()),
-            int((run.finish_ns - run.start_ns).sum()),
+            total_ns(busy_ns),
+            total_ns(wait_ns),
+            total_ns(run.finish_ns - run.start_ns),
             nearest_rank(wait_ns, Decimal("0.99")) if wait_ns.size else None,
             self._throughput_qps(stage, run),
         )
 
     def _throughput_qps(self, stage: StageInputs, run: StageRun) -> float:
         if stage.policy == "window" and stage.items:
-            served_s = int((run.batch_finish_ns - run.batch_start_ns).sum()) / NS_PER_S
+            served_s = total_ns(run.batch_finish_ns - run.batch_start_ns) / NS_PER_S
             return stage.replicas * len(self.workload.trace) / served_s
         return stage.replicas * full_batch_throughput_qps(stage)
 
@@ -306,9 +306,11 @@ class SimulationResult:
         if slow.size:
             at_least = nearest_rank(np.sort(self.latency_ns[concerned]), slo.quantile)
             slow = np.flatnonzero(concerned & (self.latency_ns >= at_least))
-        rows = self.breakdown[self.breakdown["query"].isin(slow)]
-        totals = rows.groupby("stage")[["queue_delay_ns", "service_time_ns"]].sum().reindex(names, fill_value=0)
-        latency_ns = float(self.latency_ns[slow].sum())
+        rows = self.breakdown[self.breakdown["query"].isin(slow)].astype(
+            {"queue_delay_ns": float, "service_time_ns": float}
+        )
+        totals = rows.groupby("stage")[["queue_delay_ns", "service_time_ns"]].sum().reindex(names, fill_value=0.0)
+        latency_ns = float(total_ns(self.latency_ns[slow]))
         means = totals / max(slow.size, 1) / NS_PER_S
         means.columns = pd.Index(["queue_delay_s", "service_time_s"])
         return means.assign(share=totals.sum(axis=1) / latency_ns if latency_ns else 0.0)

@@ -138,7 +138,7 @@ def draw_routes(pipeline: Pipeline, trace: ArrivalTrace, streams: Streams) -> Ro
         stages[name] = _stage_routes(incoming, everyone) if incoming else everyone
         total += int(stages[name].offsets[-1])
         if total > MAX_ITEMS:
-            raise invalid("traffic", total, f"items are too many at stage {name}", f"use at most {MAX_ITEMS}")
+            raise invalid("traffic", total, f"items are too many at stage {name}", f"use at most {MAX_ITEMS} at once")
         next_child = stages[name].offsets[:-1] + stages[name].joined
         for edge, upstream, fan_out in incoming:
             first_child = _NO_COUNTS

@@ -19,7 +19,7 @@ from pipesim.units import MAX_DURATION_NS, NS_PER_S
 
 Engine = Literal["compiled", "reference"]
 
-MAX_INTERVALS = 100_000
+MAX_INTERVALS = 20_000
 """The most intervals that the series of a summary may have while its traffic lasts."""
 _INTERVALS_NS = tuple(
     round(length * NS_PER_S)
@@ -81,7 +81,9 @@ def _cores() -> int:
 
 
 def summarise(scenario: Scenario, plan: Plan, *, interval_s: float | None = None, piece: int = PIECE) -> Summary:
-    """Return what a plan does under a scenario's traffic, of any length, simulated piece by piece in bounded memory.
+    """Return what a plan does under a scenario's traffic, of any length, simulated piece by piece.
+
+    Memory holds one piece, what is under way, and the summary. A stage that falls behind keeps its backlog.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ def summarise(scenario: Scenario, plan: Plan, *, interval_s: float | None = None
         The length of the intervals of the summary's series, in seconds; by default some hundred of them cover the
         traffic.
     piece
-        How many queries are in memory at once, besides those under way. It changes no result.
+        How many queries a piece has. It changes no result.
 
     Raises
     ------

@@ -3,10 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipesim.model import Plan, Scenario
 from pipesim.units import NS_PER_S
+
+
+def total_ns(times_ns: npt.NDArray[np.int64]) -> int:
+    """Return the exact sum of times, which 64 bits may not hold: high and low halves are summed apart.
+
+    >>> total_ns(np.full(4, 2**62)) == 2**64
+    True
+    """
+    return (int((times_ns >> 32).sum()) << 32) + int((times_ns & 0xFFFFFFFF).sum())
 
 
 @dataclass(frozen=True, slots=True)

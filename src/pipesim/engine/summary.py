@@ -101,7 +101,7 @@ class Summary:
     intervals
         The tallies, by number of the interval; those without arrivals are left out.
     finished
-        How many queries finished in each interval, from the first.
+        How many queries finished in an interval, by its number; after the interval of the last arrival, in the next.
     stage_totals
         For each stage in topological order.
     """
@@ -111,7 +111,7 @@ class Summary:
     traffic: Traffic
     interval_ns: int
     intervals: Mapping[int, IntervalTally]
-    finished: Sequence[int]
+    finished: Mapping[int, int]
     stage_totals: Sequence[StageTotals]
 
     @cached_property
@@ -197,13 +197,17 @@ class Summary:
 
         Columns: ``time_s`` (its beginning), ``queries``, ``finished`` (in it, whenever they arrived),
         ``mean_latency_s``, ``p50_latency_s``, ``p95_latency_s``, ``p99_latency_s``, ``max_latency_s`` (NaN without
-        queries).
+        queries). If queries finish after the interval of the last arrival, one more row holds all of these.
         """
         rows = []
-        for number, finished in enumerate(self.finished):
+        for number in range(max(self.finished, default=-1) + 1):
             tally = self.intervals.get(number)
             latency = tally.latency[EVERYONE] if tally else Histogram()
-            row = {"time_s": number * self.interval_ns / NS_PER_S, "queries": latency.count, "finished": finished}
+            row = {
+                "time_s": number * self.interval_ns / NS_PER_S,
+                "queries": latency.count,
+                "finished": self.finished.get(number, 0),
+            }
             row["mean_latency_s"] = latency.sum_ns / latency.count / NS_PER_S if latency.count else float("nan")
             for quantile in QUANTILES:
                 time = latency.quantile_ns(quantile) / NS_PER_S if latency.count else float("nan")

@@ -17,7 +17,7 @@ from pipesim.engine.compiled.jit import kernel
 from pipesim.engine.compiled.records import StageRecord
 from pipesim.engine.compiled.stage import RunningStage, extended
 from pipesim.engine.deliveries import Deliveries
-from pipesim.engine.inputs import EngineInputs
+from pipesim.engine.inputs import EngineInputs, check_clock
 
 
 class Piece(NamedTuple):
@@ -57,6 +57,7 @@ class PiecewiseRun:
         self._on_the_way = [[Flow.empty(0)] * max(1, len(stage.upstream)) for stage in first.deliveries.stages]
         self._arrival_ns, self._finish_ns = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self._items_left, self._left = np.zeros(0, np.int32), 0
+        self._latest_ns, self._longest_ns = 0, [0.0] * len(first.stages)
 
     def advance(self, piece: EngineInputs, until_ns: int = NEVER) -> Piece:
         """Take the next queries in, run up to an instant, and return what happened.
@@ -69,6 +70,7 @@ class PiecewiseRun:
             When the piece after this one begins: not before any query of this one.
         """
         routes, shifts = self._take_in(piece)
+        self._check_clock(piece, routes)
         records: list[StageRecord] = []
         departures: list[Flow] = []
         for index, running in enumerate(self._stages):
@@ -77,6 +79,7 @@ class PiecewiseRun:
             departures.append(records[-1].departures())
             if routes.ends_queries[index]:
                 _note_left(departures[-1], routes.query_of_item[index], self._finish_ns, self._items_left)
+            self._latest_ns = max(self._latest_ns, int(records[-1].batches.finish_ns.max(initial=0)))
         self._routes = routes
         under_way = np.flatnonzero(self._items_left)
         self._left = int(under_way[0]) if under_way.size else self._items_left.size
@@ -84,9 +87,10 @@ class PiecewiseRun:
 
     def _take_in(self, piece: EngineInputs) -> tuple[Deliveries, tuple[int, ...]]:
         """Take the next queries in and let go of those that have left; return all routes, and the items let go."""
-        routes, shifts = piece.deliveries, (0,) * len(self._stages)
         if self._routes is not None:
-            routes, shifts = self._routes.continued_by(routes, self._left)
+            routes, shifts = self._routes.continued_by(piece.deliveries, self._left)
+        else:
+            routes, shifts = piece.deliveries.copied(), (0,) * len(self._stages)
         items = np.zeros(piece.queries, np.int32)
         for stage, ends_queries in zip(piece.stages, routes.ends_queries, strict=True):
             if ends_queries:
@@ -95,6 +99,14 @@ class PiecewiseRun:
         self._finish_ns = extended(self._finish_ns, self._left, piece.arrival_ns.copy())
         self._items_left = extended(self._items_left, self._left, items)
         return routes, shifts
+
+    def _check_clock(self, piece: EngineInputs, routes: Deliveries) -> None:
+        """Check that the clock would not overflow if all items that are kept were served one after the other."""
+        self._longest_ns = [
+            max(longest_ns, stage.longest_ns) for longest_ns, stage in zip(self._longest_ns, piece.stages, strict=True)
+        ]
+        latest_ns = max(self._latest_ns, int(self._arrival_ns[-1]) if self._arrival_ns.size else 0)
+        check_clock(piece, routes.items, self._longest_ns, latest_ns)
 
     def _arrivals(
         self, index: int, routes: Deliveries, departures: list[Flow], shifts: tuple[int, ...], until_ns: int

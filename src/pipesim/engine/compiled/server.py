@@ -8,8 +8,8 @@ from pipesim.engine.compiled.flow import Floats, Flow, Indices, Integers
 from pipesim.engine.compiled.jit import kernel
 
 IDLE_SINCE, NUMBER, BATCH = range(3)
-"""Columns of a ring of replicas, sorted by the first two: when its last batch finishes, its number, and that batch, or
--1 if it has departed."""
+"""Columns of a ring of replicas: when its last batch finishes, by which the ring is sorted, its number, and that batch,
+or -1 if it has departed."""
 
 RING = 3
 """Columns of a ring."""

@@ -1,5 +1,6 @@
 """Pieces of a run, added up into a summary."""
 
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -14,7 +15,7 @@ from pipesim.engine.compiled.server import Batches
 from pipesim.engine.compiled.stage import extended
 from pipesim.engine.histogram import BUCKETS, DROPPED_BITS, FIRST_BUCKET, Histogram
 from pipesim.engine.inputs import EngineInputs, StageInputs, Workload
-from pipesim.engine.stages import StageTotals
+from pipesim.engine.stages import StageTotals, total_ns
 from pipesim.engine.summary import EVERYONE, IntervalTally, Summary, Traffic, condition
 from pipesim.errors import invalid
 from pipesim.files import InputFile
@@ -46,7 +47,7 @@ def summary_of_pieces(scenario: Scenario, plan: Plan, traces: Iterator[ArrivalTr
         inputs = workload.engine_inputs(plan)
         run = run or PiecewiseRun(inputs)
         until_ns = NEVER if following is None else int(following.times_ns[0])
-        tally.add(workload, inputs, run.advance(inputs, until_ns))
+        tally.add(workload, inputs, run.advance(inputs, until_ns), is_last=following is None)
         if following is None:
             return tally.summary(plan, inputs, duration_ns)
         trace = following
@@ -60,11 +61,11 @@ class _Tally:
         self._queries = self._left = 0
         self._inputs: tuple[InputFile, ...] = ()
         self._intervals: dict[int, IntervalTally] = {}
-        self._finished = np.zeros(0, np.int64)
+        self._finished: Counter[int] = Counter()
         self._stages = [_StageTally() for _ in scenario.pipeline.stages]
         self._concerned = [np.zeros(0, dtype=bool) for _ in scenario.slos]
 
-    def add(self, workload: Workload, inputs: EngineInputs, piece: Piece) -> None:
+    def add(self, workload: Workload, inputs: EngineInputs, piece: Piece, *, is_last: bool) -> None:
         """Add what happened with one piece more."""
         self._queries += inputs.queries
         self._inputs = workload.trace.inputs
@@ -75,9 +76,9 @@ class _Tally:
             for kept, slo in zip(self._concerned, self._scenario.slos, strict=True)
         ]
         self._left = piece.queries
-        self._add_queries(piece)
+        self._add_queries(piece, is_last=is_last)
 
-    def _add_queries(self, piece: Piece) -> None:
+    def _add_queries(self, piece: Piece, *, is_last: bool) -> None:
         if not piece.queries:
             return
         latency_ns = piece.finish_ns - piece.arrival_ns
@@ -87,13 +88,17 @@ class _Tally:
             last = int(np.searchsorted(piece.arrival_ns, (number + 1) * self._interval_ns))
             self._add_interval(number, slice(first, last), latency_ns[first:last])
             first = last
-        finished = np.bincount(piece.finish_ns // self._interval_ns, minlength=self._finished.size)
-        finished[: self._finished.size] += self._finished
-        self._finished = finished
+        finished = piece.finish_ns // self._interval_ns
+        if is_last:  # what is left over may take as long as it will: it goes to the interval after the last arrival
+            finished = np.minimum(finished, int(piece.arrival_ns[-1]) // self._interval_ns + 1)
+        numbers, counts = np.unique(finished, return_counts=True)
+        self._finished.update(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
 
     def _add_interval(self, number: int, chosen: slice, latency_ns: Integers) -> None:
         slos = self._scenario.slos
         if number not in self._intervals:
+            for histogram in self._intervals[max(self._intervals)].latency.values() if self._intervals else ():
+                histogram.pack()
             classes = {EVERYONE, *map(condition, slos)}
             self._intervals[number] = IntervalTally({who: Histogram() for who in classes}, [0] * len(slos))
         tally = self._intervals[number]
@@ -118,7 +123,7 @@ class _Tally:
             Traffic(self._queries, duration_ns, self._inputs),
             self._interval_ns,
             self._intervals,
-            tuple(self._finished.tolist()),
+            dict(self._finished),
             [
                 tally.totals(stage, self._queries, duration_ns)
                 for tally, stage in zip(self._stages, last.stages, strict=True)
@@ -133,17 +138,17 @@ def _count(times_ns: Integers, histogram: Histogram) -> None:
 
 
 @kernel
-def _count_times(times_ns: Integers, counts: Integers) -> tuple[int, int, int, int]:
-    """Count times by bucket; return the first and the last bucket, the sum and the largest."""
-    first, last, total, largest = BUCKETS, -1, 0, -1
+def _count_times(times_ns: Integers, counts: Integers) -> tuple[int, int, int, int, int]:
+    """Count times by bucket; return the first and last bucket, the sums of high and low halves, and the largest."""
+    first, last, high, low, largest = BUCKETS, -1, 0, 0, -1
     for place in range(times_ns.size):
         time = times_ns[place]
         number = int(np.float64(time + 1).view(np.int64) >> DROPPED_BITS) - FIRST_BUCKET
         counts[number] += 1
         first, last = min(first, number), max(last, number)
-        total += time
+        high, low = high + (time >> 32), low + (time & 0xFFFFFFFF)
         largest = max(largest, time)
-    return first, last, total, largest
+    return first, last, high, low, largest
 
 
 @kernel
@@ -162,12 +167,12 @@ def _note_queue_delays(
 @kernel
 def _count_queue_delays_in_order(
     batches: Batches, first_batch: int, arrivals: Flow, counts: Integers
-) -> tuple[int, int, int, int]:
+) -> tuple[int, int, int, int, int]:
     """Count how long items waited, as :func:`_count_times`, where they are served in order of arrival.
 
     Items of one group and one batch waited alike and are counted together.
     """
-    first, last, total, largest = BUCKETS, -1, 0, -1
+    first, last, high, low, largest = BUCKETS, -1, 0, 0, -1
     place = batches.end[first_batch - 1] if first_batch else 0
     batch = first_batch
     for group in range(arrivals.at_ns.size):
@@ -177,11 +182,11 @@ def _count_queue_delays_in_order(
             number = int(np.float64(time + 1).view(np.int64) >> DROPPED_BITS) - FIRST_BUCKET
             counts[number] += stop - place
             first, last = min(first, number), max(last, number)
-            total += time * (stop - place)
+            high, low = high + (time >> 32) * (stop - place), low + (time & 0xFFFFFFFF) * (stop - place)
             largest = max(largest, time)
             place = stop
             batch += stop == batches.end[batch]
-    return first, last, total, largest
+    return first, last, high, low, largest
 
 
 class _StageTally:
@@ -211,8 +216,8 @@ class _StageTally:
         self._visits += stage.routes.visits
         self._items += stage.items
         self._batches += sizes.size
-        self._busy_ns += int(service_ns.sum())
-        self._service_ns += int((service_ns * sizes).sum())
+        self._busy_ns += total_ns(service_ns)
+        self._service_ns += total_ns(np.repeat(service_ns, sizes))
         self._full.add(stage)
         self._record = record
 
@@ -233,7 +238,7 @@ class _StageTally:
         """Return the time for which replicas were busy after the trace, which only the last piece can know."""
         assert self._record is not None
         start_ns, finish_ns, *_ = self._record.batches
-        return int((finish_ns - np.maximum(start_ns, end_ns))[finish_ns > end_ns].sum())
+        return total_ns((finish_ns - np.maximum(start_ns, end_ns))[finish_ns > end_ns])
 
     def _throughput_qps(self, stage: StageInputs, queries: int) -> float:
         if stage.policy == "window" and self._items:
