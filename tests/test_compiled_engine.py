@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from build import MS, make_plan, make_scenario, make_trace
 from pipesim.engine import MissLimit, Workload, run_reference, same
-from pipesim.engine.compiled import Departures, evaluation, meets_limits, run_compiled
+from pipesim.engine.compiled import Departures, evaluation, meets_limits, memory, run_compiled
 from pipesim.engine.compiled.flow import Flow
+from pipesim.engine.compiled.memory import MIN_BYTES, empty
 from pipesim.engine.compiled.server import Batches, depart
 from pipesim.traces import gamma
 from strategies import Case, cases
@@ -121,3 +122,49 @@ def test_many_replicas_with_noisy_service_keep_their_order() -> None:
     noise = np.random.default_rng(1).standard_exponential(5000)
     noisy = replace(inputs, stages=(replace(inputs.stages[0], noise=noise),))
     assert same(run_compiled(noisy), run_reference(noisy))
+
+
+class TestMemory:
+    COUNT = MIN_BYTES  # int64: eight times as large as what the pool is for
+
+    def test_the_memory_of_an_array_that_is_gone_is_used_again(self) -> None:
+        first = empty(self.COUNT, np.int64)
+        address = first.ctypes.data
+        del first
+        assert empty(self.COUNT, np.int64).ctypes.data <= address  # the lowest address that is free goes first
+
+    def test_a_view_keeps_its_memory(self) -> None:
+        array = empty(self.COUNT, np.int64)
+        array[:] = 7
+        view = array[10:20]
+        del array
+        others = [empty(self.COUNT, np.int64) for _ in range(3)]
+        for other in others:
+            other[:] = 1
+        assert view.tolist() == [7] * 10
+
+    def test_arrays_in_use_share_nothing(self) -> None:
+        arrays = [empty(count, np.int32) for count in (self.COUNT, self.COUNT, self.COUNT + 1, 5, 0)]
+        for number, array in enumerate(arrays):
+            array[:] = number
+        assert [set(array.tolist()) for array in arrays] == [{0}, {1}, {2}, {3}, set()]
+
+    def test_what_the_pool_may_not_keep_goes_back_to_the_system(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(memory, "MAX_BYTES", 0)
+        array = empty(3 * self.COUNT, np.int64)
+        array[:] = 5
+        del array
+        assert empty(3 * self.COUNT, np.int64).size == 3 * self.COUNT
+
+
+def test_results_of_runs_side_by_side_share_no_memory() -> None:
+    """A run that is kept must not change when others follow."""
+    scenario = make_scenario({"a": {}, "b": {"after": ["a"]}})
+    workload = Workload.of(scenario, gamma(1000, 4, queries=200_000))
+    one = run_compiled(workload.engine_inputs(make_plan(scenario, 8, 4)))
+    finish_ns, batches = one.finish_ns.copy(), one.stages[1].batch_start_ns.copy()
+    for replicas in (7, 9):
+        run_compiled(workload.engine_inputs(make_plan(scenario, replicas, 4)))
+    assert np.array_equal(one.finish_ns, finish_ns)
+    assert np.array_equal(one.stages[1].batch_start_ns, batches)
+    assert one.stages[0].finish_ns.max() <= one.finish_ns.max()

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipesim.engine.compiled.jit import kernel
+from pipesim.engine.compiled.memory import empty
 
 Integers = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int32]
@@ -40,7 +41,7 @@ class Flow(NamedTuple):
     @classmethod
     def empty(cls, items: int) -> "Flow":
         """Return a buffer for up to so many items, each in a group of its own."""
-        return cls(np.empty(items, np.int64), np.empty(items, np.int32), np.empty(items, np.int32))
+        return cls(empty(items, np.int64), empty(items, np.int32), empty(items, np.int32))
 
     def first(self, groups: int) -> "Flow":
         """Return the first groups, without a copy."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from pipesim.engine.compiled.flow import Floats, Flow, Indices, Integers
 from pipesim.engine.compiled.jit import kernel
+from pipesim.engine.compiled.memory import empty
 
 IDLE_SINCE, NUMBER, BATCH = range(3)
 """Columns of a ring of replicas: when its last batch finishes, by which the ring is sorted, its number, and that batch,
@@ -77,12 +78,8 @@ class Batches(NamedTuple):
     @classmethod
     def empty(cls, batches: int) -> "Batches":
         """Return a buffer for so many batches."""
-        return cls(
-            np.empty(batches, np.int64),
-            np.empty(batches, np.int64),
-            np.empty(batches, np.int32),
-            np.empty(batches, np.int32),
-        )
+        times = empty(batches, np.int64), empty(batches, np.int64)
+        return cls(*times, empty(batches, np.int32), empty(batches, np.int32))
 
     def first(self, batches: int) -> "Batches":
         """Return the first batches, without a copy."""

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from pipesim.engine.compiled.central import GROUP, POSITION, serve_central
 from pipesim.engine.compiled.flow import NEVER, Flow
+from pipesim.engine.compiled.memory import empty
 from pipesim.engine.compiled.records import StageRecord
 from pipesim.engine.compiled.separate import (
     BUSY,
@@ -125,9 +126,9 @@ class RunningStage:
             following, arrived_ns, closed_size = self._memory
             is_window, delays = self._server.is_window, self._server.delay_ns > 0
             self._memory = Memory(
-                extended(following - np.int32(shift), shift, np.empty(stage.items, np.int32)),
-                extended(arrived_ns, shift, np.empty(stage.items if delays else 0, np.int64)),
-                extended(closed_size, shift, np.empty(stage.items if is_window else 0, np.int32)),
+                extended(following - np.int32(shift), shift, empty(stage.items, np.int32)),
+                extended(arrived_ns, shift, empty(stage.items if delays else 0, np.int64)),
+                extended(closed_size, shift, empty(stage.items if is_window else 0, np.int32)),
             )
 
     def serve(self, arrivals: Flow, until_ns: int = NEVER) -> StageRecord:
@@ -135,7 +136,7 @@ class RunningStage:
         in_service, carried = self._in_flight.size, self._carried.end.size
         waiting = self._waiting.item.size if self._is_central else int(self._queues[:, WAITING].sum())
         items = in_service + waiting + arrivals.item.size
-        batches, order = Batches.empty(carried + waiting + arrivals.item.size), np.empty(items, np.int32)
+        batches, order = Batches.empty(carried + waiting + arrivals.item.size), empty(items, np.int32)
         if carried:
             batches.begin_with(self._carried)
         self._cursor[COUNT] = carried
@@ -150,7 +151,7 @@ class RunningStage:
             self._waiting = flow.after(int(self._cursor[GROUP]), int(self._cursor[POSITION]))
             arrivals = flow
         else:
-            served = np.empty(items, np.int32)
+            served = empty(items, np.int32)
             served[:in_service] = self._in_flight
             self._cursor[SERVED] = in_service
             departed = serve_separate(
@@ -169,7 +170,8 @@ class RunningStage:
                 order,
             )
         record = StageRecord(arrivals, served, batches.first(int(self._cursor[COUNT])), order[:departed], carried)
-        self._carry(record)
+        if until_ns != NEVER:
+            self._carry(record)
         return record
 
     def _carry(self, record: StageRecord) -> None:

@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from pipesim.engine.compiled.admission import admitted
 from pipesim.engine.compiled.flow import NEVER, Flow
+from pipesim.engine.compiled.memory import empty
 from pipesim.engine.compiled.records import StageRecord
 from pipesim.engine.compiled.server import note_finishes
 from pipesim.engine.compiled.stage import serve
@@ -16,7 +19,8 @@ def run_compiled(inputs: EngineInputs) -> Run:
     """Return what happens to every query: timestamp for timestamp what the reference engine returns."""
     departures: dict[int, Flow] = {}
     records = []
-    finish_ns = inputs.arrival_ns.copy()
+    finish_ns = empty(inputs.queries, np.int64)
+    finish_ns[:] = inputs.arrival_ns
     for index, stage in enumerate(inputs.stages):
         record = serve(stage, arrivals_at(index, inputs, departures))
         records.append(record)

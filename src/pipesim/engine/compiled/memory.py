@@ -1,0 +1,73 @@
+"""Large buffers that are used again.
+
+The operating system hands out memory page by page when it is first touched, and for runs of millions of queries that
+can take longer than the kernels do. So the memory of a large array goes back to a pool when the last view of it is gone,
+and the next run takes it from there. The pool is bounded; what is above goes back to the system.
+"""
+
+import heapq
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+MIN_BYTES = 1 << 20
+"""Smaller arrays are left to numpy, which does as well."""
+MAX_BYTES = 1 << 30
+"""The most that the pool keeps: address space, of which only what was touched is memory."""
+
+
+class _Pool:
+    """Memory that is free, by size, the lowest address first: so equal runs take equal memory for equal purposes.
+
+    Threads may share it: a heap changes in one step under the interpreter lock.
+    """
+
+    def __init__(self) -> None:
+        self._free: dict[int, list[tuple[int, npt.NDArray[np.uint8]]]] = {}
+        self._bytes = 0
+
+    def take(self, size: int) -> npt.NDArray[np.uint8]:
+        """Return memory of a size."""
+        try:
+            _, memory = heapq.heappop(self._free[size])
+        except (KeyError, IndexError):
+            return np.empty(size, np.uint8)
+        self._bytes -= size
+        return memory
+
+    def give_back(self, memory: npt.NDArray[np.uint8]) -> None:
+        """Take memory back that no array uses any more."""
+        if self._bytes + memory.size <= MAX_BYTES:
+            self._bytes += memory.size
+            heapq.heappush(self._free.setdefault(memory.size, []), (memory.ctypes.data, memory))
+
+
+_POOL = _Pool()
+
+
+class _Block:
+    """Memory from the pool, as numpy sees it; an array and its views keep it alive."""
+
+    def __init__(self, memory: npt.NDArray[np.uint8], count: int, dtype: "np.dtype[Any]") -> None:
+        self._memory = memory
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": (count,),
+            "typestr": dtype.str,
+            "data": (memory.ctypes.data, False),
+        }
+
+    def __del__(self) -> None:
+        _POOL.give_back(self._memory)
+
+
+def empty(count: int, dtype: "type[np.int64] | type[np.int32]") -> npt.NDArray[Any]:
+    """Return an array of shape ``(count,)`` that is not initialised."""
+    kind = np.dtype(dtype)
+    size = count * kind.itemsize
+    if size < MIN_BYTES:
+        return np.empty(count, kind)
+    # Sizes are rounded up to an eighth of a power of two, so that runs of slightly different sizes share memory.
+    step = 1 << (size.bit_length() - 4)
+    return np.asarray(_Block(_POOL.take(-(-size // step) * step), count, kind))
