@@ -1,8 +1,8 @@
 """Large buffers that are used again.
 
 The operating system hands out memory page by page when it is first touched, and for runs of millions of queries that
-can take longer than the kernels do. So the memory of a large array goes back to a pool when the last view of it is gone,
-and the next run takes it from there. The pool is bounded; what is above goes back to the system.
+can take longer than the kernels do. So the memory of a large array goes back to a pool when the last view of it is
+gone, and the next run takes it from there. The pool is bounded; what is above goes back to the system.
 """
 
 import heapq
