@@ -42,6 +42,31 @@ def test_the_starter_scenario_can_be_planned_and_its_plan_simulated(pipesim: Pip
         assert again[field] == report[field]
 
 
+def test_a_summary_says_the_same_and_how_it_went_over_time(pipesim: Pipesim, starter: Path) -> None:
+    pipesim("plan", starter, "--plan-out", "plan.yaml")
+    whole = json.loads(pipesim("simulate", starter, "--plan", "plan.yaml", "--json").out)
+    shown = pipesim(
+        "simulate", starter, "--plan", "plan.yaml", "--summary", "--interval", "2s", "--out", "summary.json"
+    )
+    assert (shown.code, shown.err) == (0, "")
+    for words in ("the plan meets the objectives", "at most 0.1 % too large", "Of intervals of 2 s, the worst p99 is"):
+        assert words in shown.out
+    summary = json.loads(Path("summary.json").read_text())
+    assert summary["kind"] == "summary"
+    for field in ("plan", "traffic", "status", "cost_usd_per_hour", "inputs", "seed", "overloaded"):
+        assert summary[field] == whole[field]
+    assert [slo["misses"] for slo in summary["slos"]] == [slo["misses"] for slo in whole["slos"]]
+    assert [row["time_s"] for row in summary["series"]][:5] == [0, 2, 4, 6, 8]
+    assert "p99 <= 200 ms: there is no confidence interval" in summary["caveats"][0]
+    assert sum(row["queries"] for row in summary["series"]) == summary["traffic"]["queries"]
+
+
+def test_a_summary_of_a_plan_that_misses_ends_with_3(pipesim: Pipesim, starter: Path) -> None:
+    pipesim("plan", starter, "--plan-out", "plan.yaml")
+    starter.write_text(starter.read_text().replace("{p99: 200ms}", "{p99: 10ms}"))
+    assert pipesim("simulate", starter, "--plan", "plan.yaml", "--summary").code == 3
+
+
 def test_a_report_says_what_reproduces_it_and_holds_no_path(pipesim: Pipesim, starter: Path) -> None:
     report = json.loads(pipesim("plan", starter, "--json").out)
     assert report["schema_version"] == 1

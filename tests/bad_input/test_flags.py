@@ -22,6 +22,7 @@ GENERATE = ("trace", "generate", "--out", "t.csv")
 
 
 INFO = ("trace", "info", "t.csv")
+SIMULATE = ("simulate", "s.yaml", "--plan", "p.yaml")
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,11 @@ INFO = ("trace", "info", "t.csv")
             "--out",
             "p.yaml",
         ),
+        case("interval without summary", [*SIMULATE, "--interval", "1s"], "--interval", "'1s'", "--summary"),
+        case("interval of 5", [*SIMULATE, "--summary", "--interval", "5"], "--interval", "'5'", "unit"),
+        case("interval of nothing", [*SIMULATE, "--summary", "--interval", "0s"], "--interval", "0.0", "use"),
+        case("interval of 1 ns", [*SIMULATE, "--summary", "--interval", "1ns"], "--interval", "1e-09", "use"),
+        case("interval of 500 days", [*SIMULATE, "--summary", "--interval", "500d"], "--interval", "'500d'", "400d"),
         case("unknown schema", ["schema", "x"], "'x'", "scenario, plan, prices"),
         case("init over a file", ["init", "s.yaml"], "'s.yaml'", "there already", "--force"),
         case("init in no folder", ["init", "no/s.yaml"], "'no/s.yaml'", "does not exist"),

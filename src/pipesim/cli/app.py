@@ -89,7 +89,7 @@ def simulate(
     json: Json = False,
     seed: Seed = None,
     summary: Annotated[
-        bool, typer.Option("--summary", help="Keep a summary only: for traffic of any length, in bounded memory.")
+        bool, typer.Option("--summary", help="Simulate piece by piece and keep a summary: for traffic of any length.")
     ] = False,
     interval: Annotated[
         str | None,
@@ -101,7 +101,7 @@ def simulate(
     from pipesim.cli.tables import simulation_tables
     from pipesim.engine import simulate as run
     from pipesim.engine import summarise
-    from pipesim.errors import invalid
+    from pipesim.errors import InvalidInputError, invalid
     from pipesim.files import write_atomically
     from pipesim.model import read_plan
     from pipesim.report import simulation_report, to_json
@@ -112,7 +112,11 @@ def simulate(
     question, chosen = _load(scenario, seed, allow_outside), read_plan(plan)
     result: Summary | SimulationResult
     if summary:
-        result = summarise(question, chosen, interval_s=None if interval is None else seconds(interval, "--interval"))
+        interval_s = None if interval is None else seconds(interval, "--interval")
+        try:
+            result = summarise(question, chosen, interval_s=interval_s)
+        except InvalidInputError as error:
+            raise InvalidInputError(error.reason, error.where.replace("interval_s", "--interval")) from None
     else:
         result = run(question, chosen)
     if out is not None:

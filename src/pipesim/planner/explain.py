@@ -1,5 +1,6 @@
 """Why this plan and not less, what to know about it, and for a scenario without a plan what would have to give."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -71,6 +72,10 @@ def caveats(result: SimulationResult | Summary) -> tuple[str, ...]:
             notes.append(f"{outcome.slo}: there are no queries, so nothing was tested")
         elif outcome.met and outcome.allowed_misses < _FEW_MISSES:
             notes.append(f"{outcome.slo}: {outcome.queries:,} queries are too few to test it; use a longer trace")
+        elif isinstance(result, Summary) and math.isnan(outcome.interval_ns.low):
+            notes.append(
+                f"{outcome.slo}: there is no confidence interval, as that takes a series of 20 intervals or more"
+            )
         elif outcome.met and outcome.interval_ns.high > outcome.slo.bound_ns:
             notes.append(f"{outcome.slo}: met here, but the 95 % interval crosses the bound; use a longer trace")
     for stage, chosen in result.plan.stages.items():
