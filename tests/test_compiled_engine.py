@@ -1,5 +1,7 @@
 """The compiled engine: what it adds to the reference engine. Parity is in test_parity.py."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -148,6 +150,17 @@ class TestMemory:
         for number, array in enumerate(arrays):
             array[:] = number
         assert [set(array.tolist()) for array in arrays] == [{0}, {1}, {2}, {3}, set()]
+
+    def test_arrays_that_live_until_the_interpreter_ends_say_nothing(self) -> None:
+        code = "\n".join(
+            [
+                "import sys, numpy as np",
+                "from pipesim.engine.compiled.memory import empty",
+                "sys.modules['kept'] = empty(10**6, np.int64)[3:]",
+            ]
+        )
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert ended.stderr == ""
 
     def test_what_the_pool_may_not_keep_goes_back_to_the_system(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(memory, "MAX_BYTES", 0)

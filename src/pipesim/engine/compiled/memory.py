@@ -6,6 +6,8 @@ gone, and the next run takes it from there. The pool is bounded; what is above g
 """
 
 import heapq
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,11 +38,11 @@ class _Pool:
         self._bytes -= size
         return memory
 
-    def give_back(self, memory: npt.NDArray[np.uint8]) -> None:
+    def give_back(self, address: int, memory: npt.NDArray[np.uint8]) -> None:
         """Take memory back that no array uses any more."""
         if self._bytes + memory.size <= MAX_BYTES:
             self._bytes += memory.size
-            heapq.heappush(self._free.setdefault(memory.size, []), (memory.ctypes.data, memory))
+            heapq.heappush(self._free.setdefault(memory.size, []), (address, memory))
 
 
 _POOL = _Pool()
@@ -50,16 +52,17 @@ class _Block:
     """Memory from the pool, as numpy sees it; an array and its views keep it alive."""
 
     def __init__(self, memory: npt.NDArray[np.uint8], count: int, dtype: "np.dtype[Any]") -> None:
-        self._memory = memory
+        self._memory, self._address = memory, memory.ctypes.data
         self.__array_interface__ = {
             "version": 3,
             "shape": (count,),
             "typestr": dtype.str,
-            "data": (memory.ctypes.data, False),
+            "data": (self._address, False),
         }
 
-    def __del__(self) -> None:
-        _POOL.give_back(self._memory)
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_finalizing():  # else modules are gone already
+            _POOL.give_back(self._address, self._memory)
 
 
 def empty(count: int, dtype: "type[np.int64] | type[np.int32]") -> npt.NDArray[Any]:
