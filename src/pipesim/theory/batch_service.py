@@ -74,8 +74,7 @@ def mean_queue_delay_batch_service_s(rate_qps: float, service_times_s: Sequence[
 
     References
     ----------
-    Bailey (1954) for the chain at ends of services; M. F. Neuts, "A general class of bulk queues with Poisson input",
-    Annals of Mathematical Statistics 38 (1967); Y. Inoue, "Queueing analysis of GPU-based inference servers with
+    Bailey (1954) for the chain at ends of services; Y. Inoue, "Queueing analysis of GPU-based inference servers with
     dynamic batching: a closed-form characterization", Performance Evaluation 147 (2021), for service times by batch
     size; S. M. Ross, *Stochastic Processes*, 2nd ed., Wiley 1996, section 3.6, for renewal reward.
 
@@ -204,8 +203,7 @@ def mean_queue_delay_mmc_batch_s(rate_qps: float, service_time_s: float, replica
     References
     ----------
     Bailey (1954) and Chaudhry and Templeton (1983) for one replica; S. K. Arora, "Two-server bulk-service queuing
-    process", Operations Research 12 (1964), and P. M. Ghare, "Multichannel queuing system with bulk service",
-    Operations Research 16 (1968), for several.
+    process", Operations Research 12 (1964), for two.
 
     >>> round(mean_queue_delay_mmc_batch_s(rate_qps=150, service_time_s=0.01, replicas=1, max_batch_size=2), 6)
     0.027701
