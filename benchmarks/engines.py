@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -190,9 +191,7 @@ def linearity() -> tuple[Table, list[float]]:
     for queries in LENGTHS:
         scenario = chain(RATE_QPS, {"queries": queries})
         chosen = plan(scenario, 2)
-        taken = seconds(
-            lambda scenario=scenario, chosen=chosen: summarise(scenario, chosen), 1 if queries > 10**7 else 3
-        )  # type: ignore[misc]
+        taken = seconds(partial(summarise, scenario, chosen), 1 if queries > 10**7 else 3)
         found.append(taken / queries / STAGES * 1e9)
     table.rows += [
         (f"{queries:,}", f"{figure:.1f}", f"{figure / found[0]:.2f}")
@@ -233,7 +232,7 @@ def threads() -> Table:
     scenario = graph(GRAPH_RATE_QPS, 200_000, {}, "central")
     workload, chosen = Workload.of(scenario), plan(scenario, GRAPH_REPLICAS)
     runs = [(workload, chosen)] * 16
-    one, all_ = (seconds(lambda count=count: simulate_all(runs, threads=count), 3) for count in (1, cores))  # type: ignore[misc]
+    one, all_ = (seconds(partial(simulate_all, runs, threads=count), 3) for count in (1, cores))
     table = Table(
         "Threads",
         "Sixteen simulations of the graph, 200,000 queries each, that share their arrivals and draws.",
@@ -359,8 +358,8 @@ def main() -> None:
     shown(length_table)
     if arguments.write:
         parts = [
-            "# Performance\n\nMeasured by `make bench` and written by it; "
-            "`benchmarks/engines.py` says how.\n\nOn " + machine() + "\n\n![The figures below](performance.svg)\n",
+            "# Performance\n\nWritten by `python benchmarks/engines.py --day --write docs`, which is `make bench` and "
+            "a day; the program says how.\n\nOn " + machine() + "\n\n![The figures below](performance.svg)\n",
             *(table.markdown() for table in (chain_table, policy_table, *more, length_table, *long, limit_table)),
             LIMIT_TEXT,
         ]

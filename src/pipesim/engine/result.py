@@ -1,6 +1,6 @@
 """What a simulation tells: frames of queries, visits, items, batches and stages, quantiles, misses and cost."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -59,6 +59,20 @@ class SloOutcome:
     def miss_rate(self) -> float:
         """Return the share of queries over the bound, 0 without queries."""
         return self.misses / self.queries if self.queries else 0.0
+
+
+def latency_frame(quantiles: Iterable[tuple[Decimal, int, Interval]]) -> pd.DataFrame:
+    """Return quantiles, their latencies and intervals in ns as one row each: see :meth:`SimulationResult.latency`."""
+    rows = [
+        {
+            "quantile": units.format_quantile(quantile),
+            "latency_s": latency_ns / NS_PER_S,
+            "low_s": interval_ns.low / NS_PER_S,
+            "high_s": interval_ns.high / NS_PER_S,
+        }
+        for quantile, latency_ns, interval_ns in quantiles
+    ]
+    return pd.DataFrame(rows, columns=["quantile", "latency_s", "low_s", "high_s"]).set_index("quantile")
 
 
 @dataclass(frozen=True)
@@ -226,18 +240,10 @@ class SimulationResult:
 
         Empty without queries.
         """
-        rows = []
-        for quantile in quantiles if self.latency_ns.size else ():
-            interval = quantile_interval_ns(self.latency_ns, quantile)
-            rows.append(
-                {
-                    "quantile": units.format_quantile(quantile),
-                    "latency_s": self.latency_quantile_ns(quantile) / NS_PER_S,
-                    "low_s": interval.low / NS_PER_S,
-                    "high_s": interval.high / NS_PER_S,
-                }
-            )
-        return pd.DataFrame(rows, columns=["quantile", "latency_s", "low_s", "high_s"]).set_index("quantile")
+        return latency_frame(
+            (quantile, self.latency_quantile_ns(quantile), quantile_interval_ns(self.latency_ns, quantile))
+            for quantile in (quantiles if self.latency_ns.size else ())
+        )
 
     @cached_property
     def batch_sizes(self) -> pd.DataFrame:

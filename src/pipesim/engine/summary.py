@@ -19,7 +19,7 @@ from pipesim.engine.quantiles import (
     share_interval_of_batches,
     standard_error,
 )
-from pipesim.engine.result import QUANTILES, SloOutcome
+from pipesim.engine.result import QUANTILES, SloOutcome, latency_frame
 from pipesim.engine.stages import StageTotals, stages_frame
 from pipesim.files import InputFile
 from pipesim.model import Plan, Scenario, Slo
@@ -178,18 +178,11 @@ class Summary:
 
         Empty without queries.
         """
-        latency, rows = self._latency[EVERYONE], []
-        for quantile in quantiles if latency.count else ():
-            interval = self._quantile_interval(EVERYONE, quantile)
-            rows.append(
-                {
-                    "quantile": format_quantile(quantile),
-                    "latency_s": latency.quantile_ns(quantile) / NS_PER_S,
-                    "low_s": interval.low / NS_PER_S,
-                    "high_s": interval.high / NS_PER_S,
-                }
-            )
-        return pd.DataFrame(rows, columns=["quantile", "latency_s", "low_s", "high_s"]).set_index("quantile")
+        latency = self._latency[EVERYONE]
+        return latency_frame(
+            (quantile, latency.quantile_ns(quantile), self._quantile_interval(EVERYONE, quantile))
+            for quantile in (quantiles if latency.count else ())
+        )
 
     @cached_property
     def series(self) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from pipesim.engine.compiled.flow import Flow, note_ends
 from pipesim.engine.compiled.server import note_finishes
 from pipesim.engine.compiled.stage import serve
 from pipesim.engine.compiled.whole import arrivals_at
+from pipesim.engine.deliveries import NONE
 from pipesim.engine.inputs import EngineInputs, MissLimit
 
 MAX_KEPT_BYTES = 512 << 20
@@ -71,17 +72,22 @@ def meets_limits(inputs: EngineInputs, limits: Sequence[MissLimit], departures: 
     flows: dict[int, Flow] = {}
     keys: list[int] = []
     ended_ns = inputs.arrival_ns.copy()
+
+    def is_missed() -> bool:
+        latency_ns = ended_ns - inputs.arrival_ns
+        return any(limit.is_missed(latency_ns) for limit in limits)
+
     for index, stage in enumerate(inputs.stages):
         keys.append(departures.key(index, stage.setting, *(keys[up] for up in deliveries.stages[index].upstream)))
         flow = departures.get(keys[-1])
         if flow is None:
             record = serve(stage, arrivals_at(index, inputs, flows))
             note_finishes(record.batches, record.served, deliveries.query_of_item[index], ended_ns)
-            if any(limit.is_missed(ended_ns - inputs.arrival_ns) for limit in limits):
+            if is_missed():
                 return False
             flow = record.departures().copied()
             departures.keep(keys[-1], flow)
         elif deliveries.ends_queries[index]:
-            note_ends(flow, deliveries.query_of_item[index], ended_ns)
+            note_ends(flow, deliveries.query_of_item[index], ended_ns, NONE)
         flows[index] = flow
-    return not any(limit.is_missed(ended_ns - inputs.arrival_ns) for limit in limits)
+    return not is_missed()

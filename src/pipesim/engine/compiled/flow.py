@@ -91,8 +91,11 @@ def joined_flows(flows: Sequence[Flow]) -> Flow:
 
 
 @kernel
-def note_ends(flow: Flow, query_of_item: Indices, ended_ns: Integers) -> None:
-    """Raise the time at which each query has ended to that of its items; an empty `query_of_item` is one each."""
+def note_ends(flow: Flow, query_of_item: Indices, ended_ns: Integers, items_left: Indices) -> None:
+    """Raise the time at which each query has ended to that of its items, and count down the items that are to come.
+
+    An empty `query_of_item` is one item each; without `items_left` nothing is counted.
+    """
     first = 0
     for group in range(flow.at_ns.size):
         at_ns, last = flow.at_ns[group], flow.end[group]
@@ -100,4 +103,6 @@ def note_ends(flow: Flow, query_of_item: Indices, ended_ns: Integers) -> None:
             item = flow.item[place]
             query = query_of_item[item] if query_of_item.size else item
             ended_ns[query] = max(ended_ns[query], at_ns)
+            if items_left.size:
+                items_left[query] -= 1
         first = last

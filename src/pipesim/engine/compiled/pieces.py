@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipesim.engine.compiled.admission import admitted
-from pipesim.engine.compiled.flow import NEVER, Flow, Indices, Integers
-from pipesim.engine.compiled.jit import kernel
+from pipesim.engine.compiled.flow import NEVER, Flow, Integers, note_ends
 from pipesim.engine.compiled.records import StageRecord
 from pipesim.engine.compiled.stage import RunningStage, extended
 from pipesim.engine.deliveries import Deliveries
@@ -78,7 +77,7 @@ class PiecewiseRun:
             records.append(running.serve(self._arrivals(index, routes, departures, shifts, until_ns), until_ns))
             departures.append(records[-1].departures())
             if routes.ends_queries[index]:
-                _note_left(departures[-1], routes.query_of_item[index], self._finish_ns, self._items_left)
+                note_ends(departures[-1], routes.query_of_item[index], self._finish_ns, self._items_left)
             self._latest_ns = max(self._latest_ns, int(records[-1].batches.finish_ns.max(initial=0)))
         self._routes = routes
         under_way = np.flatnonzero(self._items_left)
@@ -124,16 +123,3 @@ class PiecewiseRun:
         ]
         arrivals, self._on_the_way[index] = admitted(flows, stage, routes.items[index], until_ns)
         return arrivals
-
-
-@kernel
-def _note_left(departures: Flow, query_of_item: Indices, finish_ns: Integers, items_left: Indices) -> None:
-    """Note when queries were last seen, and how many of their items are still to come."""
-    first = 0
-    for group in range(departures.at_ns.size):
-        for place in range(first, departures.end[group]):
-            item = departures.item[place]
-            query = query_of_item[item] if query_of_item.size else item
-            finish_ns[query] = max(finish_ns[query], departures.at_ns[group])
-            items_left[query] -= 1
-        first = departures.end[group]

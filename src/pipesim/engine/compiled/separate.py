@@ -74,9 +74,9 @@ def serve_separate(
 ) -> int:
     """Run all that happens before an instant, one instant after the other; return how many batches finish before it.
 
-    The busy replicas are in a ring sorted by (finish, number), so batches complete and depart in order of time. Timers
-    are not kept in order: the next one is looked for when the last has passed. The least key is the least loaded
-    replica, of equals the one of the lowest number.
+    The busy replicas are in a ring sorted by finish, so batches complete and depart in order of time. Timers are not
+    kept in order: the next one is looked for when the last has passed. The least key is the least loaded replica, of
+    equals the one of the lowest number.
 
     Parameters
     ----------

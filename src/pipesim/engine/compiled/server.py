@@ -101,7 +101,7 @@ class Batches(NamedTuple):
 @kernel
 def batch_time_ns(table_ns: float, size: float, noise: float, overhead_ns: int) -> int:
     """Return max(1, rint(table · size · noise) + overhead): float64, left to right, half to even."""
-    return max(1, np.int64(np.rint(table_ns * size * noise)) + overhead_ns)  # type: ignore[return-value]
+    return max(1, int(np.rint(table_ns * size * noise)) + overhead_ns)
 
 
 @kernel

@@ -35,7 +35,6 @@ from pipesim.engine.compiled.server import (
     Batches,
     Luck,
     Server,
-    batch_time_ns,
 )
 from pipesim.engine.inputs import StageInputs
 from pipesim.model import Dispatch
@@ -70,7 +69,7 @@ def luck_of(stage: StageInputs, items: int) -> Luck:
     """Return what was drawn for the first items of a stage as kernels take it."""
     table_ns = stage.table_ns.astype(np.float64)
     return Luck(
-        np.array([batch_time_ns(time_ns, 1.0, 1.0, stage.overhead_ns) for time_ns in table_ns], np.int64),
+        np.maximum(1, np.rint(table_ns).astype(np.int64) + stage.overhead_ns),
         table_ns,
         _NO_FLOATS if stage.noise is None else stage.noise[:items],
         _NO_FLOATS if stage.size is None else stage.size[:items],
