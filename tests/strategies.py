@@ -4,8 +4,10 @@ In half of the cases all times lie on a grid of 1 ms, so that ties abound; in a 
 that sizes and noise round to nothing or half way between two nanoseconds; else they are any number of nanoseconds.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cache
 from typing import Any, Literal, get_args
 
@@ -13,8 +15,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pipesim.engine import EngineInputs, SimulationResult, Workload, simulate
-from pipesim.model import Dispatch, Plan, ProfilePoint, Scenario, StagePlan, scenario_from_dict
+from pipesim.model import Dispatch, Plan, ProfilePoint, Scenario, Slo, StagePlan, scenario_from_dict
 from pipesim.model.profile import profile_set
+from pipesim.model.search import PreviousPlan
 from pipesim.traces import ArrivalTrace
 
 MS = 1_000_000
@@ -119,9 +122,9 @@ def cases(
 
 
 @st.composite
-def traces(draw: st.DrawFn, *, clock: Clock) -> ArrivalTrace:
+def traces(draw: st.DrawFn, *, clock: Clock, counts: Sequence[int] = (10, 20, 40, 30, 5, 3, 2, 1, 0)) -> ArrivalTrace:
     """Return up to 40 arrivals, spread over tens of milliseconds, in bursts, or all at once, with attributes."""
-    count = draw(st.sampled_from((10, 20, 40, 30, 5, 3, 2, 1, 0)))
+    count = draw(st.sampled_from(counts))
     span = draw(st.sampled_from((20, 5, 100, 0)))
     instants = draw(st.sampled_from((40, 40, 3, 1)))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -133,6 +136,176 @@ def traces(draw: st.DrawFn, *, clock: Clock) -> ArrivalTrace:
         "level": rng.choice([1.0, 2.0, 3.0], count),
     }
     return ArrivalTrace(times, units * unit, attributes=attributes)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A question to the planner, small enough that all plans can be tried.
+
+    Parameters
+    ----------
+    scenario
+        With its search space, and perhaps a quota, a ceiling and a previous plan.
+    workload
+        Its traffic.
+    """
+
+    scenario: Scenario
+    workload: Workload
+
+    @property
+    def plans(self) -> list[Plan]:
+        """Return all plans of the search space."""
+        settings = [
+            [
+                StagePlan(hardware=option.hardware, replicas=replicas, max_batch_size=size)
+                for option in space.options
+                for replicas in range(space.min_replicas, space.max_replicas + 1)
+                for size in option.batch_sizes
+            ]
+            for space in self.scenario.space.values()
+        ]
+        names = list(self.scenario.space)
+        return [Plan(stages=dict(zip(names, chosen, strict=True))) for chosen in itertools.product(*settings)]
+
+
+_SETTINGS = {1: 40, 2: 14, 3: 7}
+"""The most settings of each stage of a problem, by its stages: so that it has a few hundred plans at most."""
+
+
+@st.composite
+def problems(
+    draw: st.DrawFn,
+    *,
+    dispatches: Sequence[str] = DISPATCHES,
+    batchings: Sequence[str] = BATCHINGS,
+    clocks: Sequence[Clock] = ("ms", "ms", "10 ns", "free"),
+    choices: Sequence[str] = ("none", "none", "draw", "class"),
+    sizes: Sequence[str] = ("none", "none", "padded", "packed"),
+    noises: Sequence[str] = ("none", "none", "none", "gamma", "lognormal"),
+    counts: Sequence[int] = (20, 40, 60, 30, 10, 5),
+    stages: Sequence[int] = (2, 1, 3),
+    prices: Sequence[float] = (1, 2, 0.5, 1, 0, 0.0371, 3.25),
+    ceiling: bool = False,
+) -> Problem:
+    """Return a problem; the arguments hold what may occur, as often as it is named.
+
+    Each stage has up to three kinds of hardware, with prices, curves and noise of their own. The bounds of the
+    objectives lie near what some plan of the space reaches, so that about half of the plans are feasible.
+    """
+    clock: Clock = draw(st.sampled_from(clocks))
+    names = [f"s{number}" for number in range(draw(st.sampled_from(stages)))]
+    after = _edges(draw, names, clock, ("query", "item"), 4)
+    for name in names:
+        _draw_choice(draw, [edges[name] for edges in after.values() if name in edges], choices)
+    pipeline: dict[str, Any] = {}
+    models: dict[str, Any] = {}
+    search: dict[str, Any] = {}
+    noise = {}
+    for name in names:
+        combine = draw(st.sampled_from(sizes))
+        pipeline[name] = {
+            "model": name,
+            **({"after": after[name]} if after[name] else {}),
+            **_serving(draw, dispatches, batchings, clock),
+        }
+        if combine != "none":
+            pipeline[name]["size"] = {"attribute": "length", "reference": draw(_reals(1.0, 20)), "combine": combine}
+        models[name] = {}
+        for hardware in ("h0", "h1", "h2")[: draw(st.sampled_from((2, 1, 3)))]:
+            measured = sorted(draw(st.sets(st.integers(1, 8), min_size=1, max_size=3)))
+            models[name][hardware] = {size: _text(draw(_times(1, 12, clock))) for size in measured}
+            law = draw(st.sampled_from(noises))
+            if law != "none":
+                noise[name, hardware] = (draw(_reals(0.01, 2)), law)
+        search[name] = _space(draw, models[name], _SETTINGS[len(names)])
+    units = [f"h{number}" for number in range(3)]
+    document = {
+        "name": "random",
+        "slo": {"p99": "100ms"},
+        "traffic": {"poisson": {"rate_qps": 1, "queries": 0}},
+        "pipeline": pipeline,
+        "profiles": models,
+        "prices": {
+            "units": {
+                unit: {"kind": "cpu", "unit": "core", "price_usd_per_hour": draw(st.sampled_from(prices))}
+                for unit in units
+            },
+            "bundles": {"h2": {"h2": 1, "h0": 2}} if draw(st.booleans()) else {},
+        },
+        "search": {"stages": search},
+        "seed": draw(st.integers(0, 2**32)),
+    }
+    trace = draw(traces(clock=clock, counts=counts))
+    open_ = _problem(document, noise, trace)
+    plans = open_.plans
+    objectives = [
+        _objective(draw, open_, draw(st.sampled_from(plans))) for _ in range(draw(st.sampled_from((1, 1, 2))))
+    ]
+    limits: dict[str, Any] = {"stages": search}
+    if draw(st.integers(0, 3)) == 0:
+        limits["quota"] = _quota(draw(st.sampled_from(plans)), open_.scenario)
+    if ceiling:
+        cost = draw(st.sampled_from(plans)).cost_usd_per_hour(open_.scenario.catalogue)
+        limits["max_cost_usd_per_hour"] = float(max(cost, Decimal("0.01"))) + draw(st.sampled_from((0, 1e-5)))
+    previous, change = None, Decimal(0)
+    if draw(st.integers(0, 3)) == 0:
+        previous, change = draw(st.sampled_from(plans)), Decimal(draw(st.sampled_from(("0.3", "1", "0", "2.5"))))
+    return _problem({**document, "slo": objectives, "search": limits}, noise, trace, previous, change)
+
+
+def _quota(plan: Plan, scenario: Scenario) -> dict[str, int]:
+    """Return what a plan occupies, or what single stages must, so that all hardware stays in the search space."""
+    occupied = plan.units(scenario.catalogue)
+    for space in scenario.space.values():
+        for option in space.options:
+            for unit, count in scenario.catalogue.bundle(option.hardware).items():
+                occupied[unit] = max(occupied.get(unit, 0), count * space.min_replicas)
+    return occupied
+
+
+def _space(draw: st.DrawFn, curves: dict[str, dict[int, str]], most: int) -> dict[str, Any]:
+    """Return limits on the settings of a stage, of which there are then up to `most`."""
+    largest = max(max(curve) for curve in curves.values())
+    sizes = sorted(draw(st.sets(st.integers(1, largest), min_size=1, max_size=min(3, most // len(curves)))))
+    replicas = draw(st.integers(1, max(1, most // len(curves) // len(sizes))))
+    least = 1 if replicas == 1 else draw(st.sampled_from((1, 1, 2)))
+    return {"min_replicas": least, "max_replicas": replicas, "batch_sizes": sizes}
+
+
+def _objective(draw: st.DrawFn, problem: Problem, plan: Plan) -> dict[str, Any]:
+    """Return an objective whose bound is about what a plan reaches."""
+    trace = problem.workload.trace
+    slo: dict[str, Any] = {"quantile": draw(st.sampled_from(("p90", "p99", "p50", "p75", "p100"))), "bound": "1s"}
+    if draw(st.integers(0, 3)) == 0 and len(trace):
+        slo["where"] = {"class": str(trace.attributes["class"][draw(st.integers(0, len(trace) - 1))])}
+    if draw(st.integers(0, 3)) == 0 and trace.duration_ns:
+        slo["every"] = f"{max(1, trace.duration_ns // draw(st.integers(1, 9)))}ns"
+    (limit,) = problem.workload.miss_limits([Slo(**slo)])
+    reached_ns = int(limit.quantiles_ns(simulate(problem.workload, plan).latency_ns).max())
+    near = draw(st.sampled_from((1.0, 1.0, 0.9, 0.6, 1.2)))
+    bound_ns = max(1, round(reached_ns * near) - draw(st.sampled_from((0, 0, 1))))
+    return {**slo, "bound": f"{bound_ns}ns"}
+
+
+def _problem(
+    document: dict[str, Any],
+    noise: dict[tuple[str, str], tuple[float, str]],
+    trace: ArrivalTrace,
+    previous: Plan | None = None,
+    change: Decimal = Decimal(0),
+) -> Problem:
+    scenario = scenario_from_dict(document)
+    points = []
+    for profile in scenario.profiles.values():
+        scv, law = noise.get((profile.model, profile.hardware), (0.0, "gamma"))
+        points += [ProfilePoint(**{**vars(point), "noise_scv": scv, "noise_law": law}) for point in profile.points]
+    scenario = replace(scenario, profiles=profile_set(("test", point) for point in points))
+    if previous is not None:
+        now = PreviousPlan(plan="running.yaml", change_usd_per_hour=change)
+        search = scenario.file.search.model_copy(update={"previous": now})
+        scenario = replace(scenario, previous=previous, file=scenario.file.model_copy(update={"search": search}))
+    return Problem(scenario, Workload.of(scenario, trace))
 
 
 def _edges(

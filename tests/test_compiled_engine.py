@@ -25,8 +25,8 @@ class TestLimits:
 
     def meets(self, bound_ms: float, allowed: int, counts: list[bool] | None = None) -> bool:
         inputs = Workload.of(self.scenario, make_trace([0, 1, 2])).engine_inputs(make_plan(self.scenario))
-        mask = np.array(counts or [True] * 3)  # latencies: 10, 19, 28 ms
-        return meets_limits(inputs, [MissLimit(round(bound_ms * MS), mask, allowed)], Departures())
+        group = np.where(counts or [True] * 3, 0, -1).astype(np.int32)  # latencies: 10, 19, 28 ms
+        return meets_limits(inputs, [MissLimit(round(bound_ms * MS), group, np.array([allowed]))], Departures())
 
     def test_one_miss_more_than_allowed_breaks_a_limit(self) -> None:
         assert self.meets(15, 2)
@@ -44,7 +44,7 @@ class TestLimits:
 @given(cases(), st.integers(1, 30), st.integers(0, 5))
 def test_limits_are_met_exactly_when_the_whole_run_meets_them(case: Case, bound_ms: int, allowed: int) -> None:
     inputs = case.inputs
-    limit = MissLimit(bound_ms * MS, np.ones(inputs.queries, dtype=bool), allowed)
+    limit = MissLimit(bound_ms * MS, np.zeros(inputs.queries, np.int32), np.array([allowed]))
     latency_ns = run_reference(inputs).finish_ns - inputs.arrival_ns
     assert meets_limits(inputs, [limit], Departures()) == (not limit.is_missed(latency_ns))
 
@@ -58,7 +58,7 @@ def test_what_is_kept_from_other_plans_changes_no_answer(case: Case, changes: li
         name = workload.routes.names[stage % len(workload.routes.names)]
         plan = plan.with_stage(name, replicas=replicas)
         inputs = workload.engine_inputs(plan)
-        limits = [MissLimit(bound_ms * MS, np.ones(inputs.queries, dtype=bool), 1)]
+        limits = [MissLimit(bound_ms * MS, np.zeros(inputs.queries, np.int32), np.array([1]))]
         assert meets_limits(inputs, limits, departures) == meets_limits(inputs, limits, Departures())
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -39,14 +40,16 @@ def test_the_python_in_the_readme_runs(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "utilisation" in printed
 
 
-def test_the_scenario_in_the_docs_can_be_simulated_with_the_plan_there(
+def test_the_scenario_in_the_docs_can_be_simulated_with_the_plan_and_the_constraints_there(
     pipesim: Callable[..., Any], tmp_path: Path
 ) -> None:
-    scenario, plan = blocks((ROOT / "docs" / "scenario.md").read_text(), "yaml")
-    (tmp_path / "shop.yaml").write_text(scenario)
+    scenario, plan, constraints = blocks((ROOT / "docs" / "scenario.md").read_text(), "yaml")
     (tmp_path / "plan.yaml").write_text(plan)
-    result = pipesim("simulate", tmp_path / "shop.yaml", "--plan", tmp_path / "plan.yaml")
-    assert (result.code, result.err) == (0, "")
+    whole = yaml.safe_dump(yaml.safe_load(scenario) | yaml.safe_load(constraints))
+    for text in (scenario, whole):
+        (tmp_path / "shop.yaml").write_text(text)
+        result = pipesim("simulate", tmp_path / "shop.yaml", "--plan", tmp_path / "plan.yaml")
+        assert (result.code, result.err) == (0, "")
 
 
 def test_links_between_documents_lead_somewhere() -> None:

@@ -25,7 +25,8 @@ _LIBRARY_FOLDERS = {
     "traces": ("traces", (".csv.gz", ".csv")),
 }
 _GZIP_MAGIC = b"\x1f\x8b"
-LibraryKind = Literal["profiles", "prices", "traces"]
+LibraryKind = Literal["profiles", "prices", "traces", "plans"]
+"""What ``library:NAME`` may mean; no plans are bundled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,8 @@ def library_folder() -> Path:
 
 
 def _locate_in_library(reference: str, where: str, kind: LibraryKind) -> Path:
+    if kind not in _LIBRARY_FOLDERS:
+        raise invalid(where, reference, f"names bundled {kind}, of which there are none", "give the path of a file")
     name = reference.removeprefix(LIBRARY_PREFIX)
     folder_name, suffixes = _LIBRARY_FOLDERS[kind]
     folder = library_folder() / folder_name

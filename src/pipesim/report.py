@@ -17,7 +17,7 @@ from pipesim.engine.histogram import RESOLUTION
 from pipesim.engine.quantiles import Interval
 from pipesim.engine.summary import Traffic
 from pipesim.model import Scenario
-from pipesim.planner import FeasiblePlan, Infeasible, PlanningResult
+from pipesim.planner import Comparison, FeasiblePlan, Infeasible, MissedPlan, PlanningResult
 from pipesim.planner.explain import caveats, tail
 from pipesim.traces import ArrivalTrace, describe, gap_scv
 from pipesim.units import HOURS_PER_MONTH, NS_PER_S, format_quantile
@@ -32,9 +32,9 @@ def planning_report(result: PlanningResult) -> dict[str, Any]:
         "method": result.method,
         "evaluations": result.evaluations,
     }
-    if isinstance(result, FeasiblePlan):
+    report |= {"bound_usd_per_hour": _money(result.bound_usd_per_hour)}
+    if isinstance(result, FeasiblePlan | MissedPlan):
         report |= _simulated(result.simulation) | {
-            "search_complete": result.complete,
             "verification": {
                 "engine": "reference",
                 "queries": result.verification.queries,
@@ -43,12 +43,36 @@ def planning_report(result: PlanningResult) -> dict[str, Any]:
             "binding_stage": result.binding_stage,
             "bottleneck": result.bottleneck,
             "tail": _rows(result.tail),
-            "one_replica_less": _rows(result.one_replica_less),
-            "caveats": list(result.caveats),
+            "confident": result.question.confident,
+            "other_workloads": [_outcome(one) for one in result.other_simulations],
+            "held_out": None if result.validation is None else _outcome(result.validation),
         }
+    if isinstance(result, FeasiblePlan):
+        report |= {
+            "weighed_usd_per_hour": str(result.weighed_usd_per_hour),
+            "gap": result.gap,
+            "proof": {"excluded": result.proof.excluded, "exchanged": result.proof.exchanged},
+            "search_complete": result.complete,
+            "reproducible": result.reproducible,
+            "one_replica_less": _rows(result.one_replica_less),
+        }
+    if isinstance(result, FeasiblePlan | MissedPlan):
+        report |= {"caveats": list(result.caveats)}
     if isinstance(result, Infeasible):
         report |= {"proved": result.proved, "reason": result.reason, "remedies": list(result.remedies)}
     return report | {"history": _rows(result.history, index=False)}
+
+
+def comparison_report(found: Comparison) -> dict[str, Any]:
+    """Return the report of methods side by side. How long they took is not in it: that differs from run to run."""
+    first = next(iter(found.results.values()))
+    header = _header("comparison", first.workload.scenario, first.workload.trace)
+    plans = {
+        method: result.simulation.plan.model_dump()
+        for method, result in found.results.items()
+        if isinstance(result, FeasiblePlan | MissedPlan)
+    }
+    return header | {"methods": _rows(found.frame()), "plans": plans}
 
 
 def simulation_report(result: SimulationResult | Summary) -> dict[str, Any]:
@@ -127,12 +151,29 @@ def _simulated(result: SimulationResult | Summary) -> dict[str, Any]:
     }
 
 
+def _outcome(result: SimulationResult) -> dict[str, Any]:
+    return {
+        "seed": result.scenario.seed,
+        "queries": len(result.workload.trace),
+        "met": result.met,
+        "slos": [_slo(outcome) for outcome in result.slos],
+    }
+
+
+def _money(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)
+
+
 def _slo(outcome: SloOutcome) -> dict[str, Any]:
     return {
         "quantile": format_quantile(outcome.slo.quantile),
         "bound_s": outcome.slo.bound_ns / NS_PER_S,
         "where": dict(outcome.slo.where),
+        "every_s": None if outcome.slo.every_ns is None else outcome.slo.every_ns / NS_PER_S,
         "met": outcome.met,
+        "windows": outcome.windows,
+        "windows_missed": outcome.windows_missed,
+        "worst_window_s": None if outcome.worst_window_ns is None else outcome.worst_window_ns / NS_PER_S,
         "latency_s": None if outcome.latency_ns is None else outcome.latency_ns / NS_PER_S,
         "latency_interval_s": _interval(outcome.interval_ns, NS_PER_S),
         "queries": outcome.queries,

@@ -91,6 +91,10 @@ def bound(value: str) -> dict[str, str]:
     return {"slo": f"slo: {{p99: {value}}}"}
 
 
+def every(value: str) -> dict[str, str]:
+    return {"slo": f"slo: [{{quantile: p99, bound: 1s, every: {value}}}]"}
+
+
 def second(options: str, **sections: str) -> dict[str, str]:
     return {"pipeline": f"pipeline:\n  first: {{model: alpha}}\n  second: {{model: beta, {options}}}", **sections}
 
@@ -113,6 +117,10 @@ def search(options: str) -> dict[str, str]:
 
 def unit(fields: str, rest: str = "") -> dict[str, str]:
     return {"prices": f"prices: {{units: {{cpu: {{kind: cpu, unit: core, {fields}}}}}{rest}}}"}
+
+
+def classes(prices: str) -> dict[str, str]:
+    return unit(f"price_usd_per_hour: 1, prices: {{{prices}}}")
 
 
 def drawn(attribute: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bad_input.answers import LONG_PATH, PLAN, Run, assert_refused, case, latency, scenario, stages, write
+from bad_input.answers import LONG_PATH, PLAN, Run, assert_refused, case, latency, scenario, search, stages, write
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,29 @@ def test_a_bad_plan_is_refused(run: Run, text: str, words: tuple[str, ...]) -> N
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        case("empty", "", "p.yaml", "nothing", "mapping"),
+        case("a missing stage", "stages: {first: {hardware: cpu, replicas: 1}}\n", "p.yaml:1", "stages", "second"),
+        case("no replicas", stages("hardware: cpu, replicas: 0"), "p.yaml:2", "first.replicas", "0", "1"),
+        case("hardware without a price", stages("hardware: h100, replicas: 1"), "p.yaml:2", "first.hardware", "'h100'"),
+        case(
+            "batch that was not measured",
+            stages("hardware: cpu, replicas: 1, max_batch_size: 8"),
+            "p.yaml:2",
+            "first.max_batch_size",
+            "8",
+            "at most 4",
+        ),
+        case("over 1 MiB", "#" * (1 << 20) + "\n", "p.yaml", "1,048,576 bytes"),
+    ],
+)
+def test_a_bad_previous_plan_is_refused(run: Run, text: str, words: tuple[str, ...]) -> None:
+    write(s__yaml=scenario(**search("previous: {plan: p.yaml}")), p__yaml=text)
+    assert_refused(run, "plan", "s.yaml", "--out", "report.json", words=words)
+
+
+@pytest.mark.parametrize(
     ("sections", "words"),
     [
         case(
@@ -106,6 +129,38 @@ def test_a_bad_plan_is_refused(run: Run, text: str, words: tuple[str, ...]) -> N
             "prices",
             "'/etc/passwd'",
             "out of the workspace",
+        ),
+        case(
+            "a previous plan that is not there",
+            search("previous: {plan: nope.yaml}"),
+            "s.yaml:14",
+            "search.previous.plan",
+            "'nope.yaml'",
+            "is not a file",
+        ),
+        case(
+            "an absolute path to a previous plan",
+            search("previous: {plan: /etc/passwd}"),
+            "s.yaml:14",
+            "search.previous.plan",
+            "'/etc/passwd'",
+            "out of the workspace",
+        ),
+        case(
+            "a previous plan from the library",
+            search("previous: {plan: library:best}"),
+            "search.previous.plan",
+            "'library:best'",
+            "bundled plans",
+        ),
+        case("a previous plan without a path", search("previous: {}"), "search.previous.plan", "missing"),
+        case("a previous plan as text", search("previous: p.yaml"), "search.previous", "'p.yaml'"),
+        case(
+            "a change at a negative price",
+            search("previous: {plan: p.yaml, change_usd_per_hour: -1}"),
+            "s.yaml:14",
+            "previous.change_usd_per_hour",
+            "-1",
         ),
         case("a NUL byte", {"profiles": 'profiles: "a\\0b"'}, "profiles", "'a\\x00b'", "not a file"),
         case("half a surrogate pair", {"profiles": 'profiles: "\\ud800"'}, "profiles", "\\ud800"),

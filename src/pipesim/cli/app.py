@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipesim.cli import trace
-from pipesim.cli.options import AllowOutside, Json, Out, Seed, check_outputs, seconds, show
+from pipesim.cli.options import AllowOutside, Json, Out, Seed, check_outputs, one_of, seconds, share, show
 
 if TYPE_CHECKING:
     from pipesim.engine import SimulationResult, Summary
@@ -45,39 +45,123 @@ def _root(
     """Find the cheapest hardware, batch sizes and replicas for an inference pipeline that meet its objectives."""
 
 
+Budget = Annotated[
+    int, typer.Option("--max-evaluations", min=1, help="Run at most this many tests of plans, or of parts of plans.")
+]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option("--time-limit", metavar="DURATION", help="Stop after this time with the best plan found."),
+]
+
+
 @app.command()
 def plan(
     scenario: ScenarioFile,
+    method: Annotated[
+        str,
+        typer.Option("--method", help="search, greedy, evolution, exact, cg-mean, cg-peak or ceil."),
+    ] = "search",
     out: Out = None,
     plan_out: Annotated[
         Path | None, typer.Option("--plan-out", metavar="FILE", help="Write the plan to this YAML file.")
     ] = None,
     json: Json = False,
     seed: Seed = None,
-    max_evaluations: Annotated[
-        int, typer.Option("--max-evaluations", min=1, help="Run at most this many simulations.")
-    ] = MAX_EVALUATIONS,
+    also_seed: Annotated[
+        list[int] | None, typer.Option("--also-seed", help="Meet the objectives under this seed too; may be repeated.")
+    ] = None,
+    also_traffic: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--also-traffic", metavar="SCENARIO", help="Meet them under this scenario's traffic too; may be repeated."
+        ),
+    ] = None,
+    profile_error: Annotated[
+        str, typer.Option("--profile-error", metavar="SHARE", help="Stand batches that take longer by this share: 10%.")
+    ] = "0%",
+    holdout: Annotated[
+        str,
+        typer.Option("--holdout", metavar="SHARE", help="Keep this share of the trace, at its end, for validation."),
+    ] = "0%",
+    confidence: Annotated[
+        bool,
+        typer.Option("--confidence", help="Meet the objectives with the upper end of the 95 % confidence interval."),
+    ] = False,
+    max_evaluations: Budget = MAX_EVALUATIONS,
+    time_limit: TimeLimit = None,
     allow_outside: AllowOutside = False,
 ) -> None:
-    """Find the cheapest plan that meets the latency objectives."""
+    """Find the cheapest plan that meets the latency objectives, and how far it can be from the cheapest there is."""
     from pipesim.cli.tables import planning_progress, planning_tables
-    from pipesim.engine import Workload
     from pipesim.files import write_atomically
     from pipesim.model import write_plan
-    from pipesim.planner import FeasiblePlan
+    from pipesim.planner import METHODS, FeasiblePlan, question_of
     from pipesim.planner import plan as find_plan
     from pipesim.report import planning_report, to_json
+    from pipesim.traces import scenario_trace
 
     check_outputs({"SCENARIO": scenario}, {"--out": out, "--plan-out": plan_out})
-    workload = Workload.of(_load(scenario, seed, allow_outside))
-    with planning_progress(workload.scenario.name) as progress:
-        result = find_plan(workload, max_evaluations=max_evaluations, progress=progress)
+    limit_s = None if time_limit is None else seconds(time_limit, "--time-limit")
+    question = question_of(
+        _load(scenario, seed, allow_outside),
+        seeds=also_seed or (),
+        traces=[scenario_trace(_load(path, seed, allow_outside)) for path in also_traffic or ()],
+        profile_error=share(profile_error, "--profile-error"),
+        holdout=share(holdout, "--holdout"),
+        confident=confidence,
+    )
+    with planning_progress(question.workloads[0].scenario.name) as progress:
+        result = find_plan(
+            question,
+            method=one_of(method, METHODS, "--method"),
+            max_evaluations=max_evaluations,
+            time_limit_s=limit_s,
+            progress=progress,
+        )
     if out is not None:
         write_atomically(out, to_json(planning_report(result)))
     if plan_out is not None and isinstance(result, FeasiblePlan):
         write_plan(result.simulation.plan, plan_out)
     show(planning_tables(result), lambda: to_json(planning_report(result)), as_json=json)
     if not isinstance(result, FeasiblePlan):
+        raise typer.Exit(NOT_MET)
+
+
+@app.command()
+def compare(
+    scenario: ScenarioFile,
+    method: Annotated[list[str] | None, typer.Option("--method", help="Run this method only; may be repeated.")] = None,
+    out: Out = None,
+    json: Json = False,
+    seed: Seed = None,
+    max_evaluations: Budget = MAX_EVALUATIONS,
+    time_limit: TimeLimit = None,
+    allow_outside: AllowOutside = False,
+) -> None:
+    """Run all methods of planning on one scenario: cost, latency, misses, tests, time and gap."""
+    from pipesim.cli.tables import comparison_progress, comparison_table
+    from pipesim.engine import Workload
+    from pipesim.files import write_atomically
+    from pipesim.planner import METHODS, FeasiblePlan
+    from pipesim.planner import compare as compare_methods
+    from pipesim.report import comparison_report, to_json
+
+    check_outputs({"SCENARIO": scenario}, {"--out": out})
+    limit_s = None if time_limit is None else seconds(time_limit, "--time-limit")
+    methods = [one_of(name, METHODS, "--method") for name in method or METHODS]
+    workload = Workload.of(_load(scenario, seed, allow_outside))
+    with comparison_progress(workload.scenario.name) as on_method:
+        found = compare_methods(
+            workload,
+            list(dict.fromkeys(methods)),
+            max_evaluations=max_evaluations,
+            time_limit_s=limit_s,
+            on_method=on_method,
+        )
+    if out is not None:
+        write_atomically(out, to_json(comparison_report(found)))
+    show(comparison_table(found), lambda: to_json(comparison_report(found)), as_json=json)
+    if not any(isinstance(result, FeasiblePlan) for result in found.results.values()):
         raise typer.Exit(NOT_MET)
 
 

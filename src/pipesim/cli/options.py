@@ -2,15 +2,16 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+Chosen = TypeVar("Chosen", bound=str)
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON, for machines.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the JSON report to this file.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Use this seed in place of the scenario's.")]
@@ -58,6 +59,40 @@ def seconds(text: str, option: str) -> float:
         return parse_duration_ns(text) / NS_PER_S
     except InvalidInputError as error:
         raise InvalidInputError(error.reason, option) from None
+
+
+def share(text: str, option: str) -> float:
+    """Return the share that an option gives: ``10%``, or ``0.1``.
+
+    Raises
+    ------
+    InvalidInputError
+        With the option, if it is neither.
+    """
+    from pipesim.errors import InvalidInputError
+    from pipesim.units import parse_number
+
+    try:
+        number = parse_number(text.removesuffix("%").strip(), option)
+    except InvalidInputError as error:
+        raise InvalidInputError(error.reason, option) from None
+    return float(number / 100 if text.endswith("%") else number)
+
+
+def one_of(text: str, allowed: Sequence[Chosen], option: str) -> Chosen:
+    """Return the value of an option that must be one of some.
+
+    Raises
+    ------
+    InvalidInputError
+        With the option and the values, if it is none of them.
+    """
+    from pipesim.errors import invalid
+
+    for value in allowed:
+        if value == text:
+            return value
+    raise invalid(option, text, "is not known", f"use one of {', '.join(allowed)}")
 
 
 def show(tables: "RenderableType", report: Callable[[], str], *, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 
@@ -18,7 +18,7 @@ from rich.text import Text
 from pipesim.engine import QUANTILES, SimulationResult, SloOutcome, Summary
 from pipesim.engine.summary import Traffic
 from pipesim.errors import printable
-from pipesim.planner import FeasiblePlan, Infeasible, PlanningResult
+from pipesim.planner import Comparison, FeasiblePlan, Infeasible, MissedPlan, PlanningResult, State
 from pipesim.planner.evaluator import Progress
 from pipesim.planner.explain import caveats
 from pipesim.report import cost_per_month
@@ -54,22 +54,80 @@ def planning_progress(name: str) -> Iterator[Progress | None]:
     with Bar(*columns, console=screen, transient=True) as bar:
         task = bar.add_task(f"Planning {name}")
 
-        def progress(evaluations: int, cheapest: Decimal | None) -> None:
-            best = "none is feasible yet" if cheapest is None else f"the cheapest feasible one {format_usd(cheapest)}/h"
-            bar.update(task, description=f"Planning {name}: {evaluations} plans simulated, {best}")
+        def progress(state: State) -> None:
+            cheapest, bound = state.best_usd_per_hour, state.bound_usd_per_hour
+            best = "none is feasible yet" if cheapest is None else f"the best costs {format_usd(cheapest)}/h"
+            least = "" if bound is None else f", none less than {format_usd(bound)}/h"
+            bar.update(task, description=f"Planning {name}: {state.evaluations:,} tests, {best}{least}")
 
         yield progress
+
+
+METHODS = {
+    "search": "pipesim's search",
+    "greedy": "InferLine's greedy planner",
+    "evolution": "differential evolution",
+    "exact": "enumeration in order of cost",
+    "cg-mean": "the whole pipeline replicated for the mean rate",
+    "cg-peak": "the whole pipeline replicated for the peak rate",
+    "ceil": "rate divided by throughput, rounded up",
+}
+"""What each method of planning does, in a few words."""
+
+
+@contextmanager
+def comparison_progress(name: str) -> Iterator[Callable[[str], None] | None]:
+    """Show on stderr, if it is a terminal, which method is at work."""
+    screen = Console(stderr=True)
+    if not screen.is_terminal:
+        yield None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Bar(*columns, console=screen, transient=True) as bar:
+        task = bar.add_task(f"Comparing methods on {name}")
+        yield lambda method: bar.update(task, description=f"Comparing methods on {name}: {method}")
+
+
+def comparison_table(found: Comparison) -> RenderableType:
+    """Return what `pipesim compare` prints."""
+    scenario = next(iter(found.results.values())).workload.scenario
+    table = _table("Method", "Outcome", "$/h", "Over the best", "Latency", "Missed", "Tests", "Time", "Gap", left=2)
+    for (method, result), row in zip(found.results.items(), found.frame().to_dict("records"), strict=True):
+        cost, over = row["cost_usd_per_hour"], row["over_best"]
+        good = isinstance(result, FeasiblePlan)
+        table.add_row(
+            str(method),
+            Text(row["status"], style="green" if good else "red"),
+            "–" if math.isnan(cost) else _usd(Decimal(str(cost)))[1:],
+            "–" if math.isnan(over) else "the best" if good and over <= 0 else f"{over:+.0%}",
+            "–" if math.isnan(row["latency_s"]) else _seconds(row["latency_s"]),
+            "–" if math.isnan(row["miss_rate"]) else f"{row['miss_rate']:.2%}",
+            f"{row['evaluations']:,}",
+            f"{found.seconds[method]:.1f} s",
+            "–" if math.isnan(row["gap"]) else f"{row['gap']:.1%}",
+        )
+    objectives = ", ".join(str(slo) for slo in scenario.slos)
+    title = Text(f"{scenario.name}: the methods of planning under {objectives}", style="bold")
+    notes = [Text(f"  * {method}: {METHODS[method]}") for method in found.results]
+    missed = [method for method, result in found.results.items() if isinstance(result, MissedPlan)]
+    verb = "misses" if len(missed) == 1 else "miss"
+    cheap = Text(f"What costs less is no bargain: {' and '.join(missed)} {verb} the objectives.") if missed else Text()
+    return Group(title, Text(), table, cheap, Text(), Text("Methods:"), *notes)
 
 
 def planning_tables(result: PlanningResult) -> RenderableType:
     """Return what `pipesim plan` prints."""
     name = result.workload.scenario.name
-    effort = f"Search: InferLine's greedy planner, {_counted(result.evaluations, 'simulation')}."
-    if isinstance(result, FeasiblePlan):
-        title = _title(f"{name}: a plan that meets the objectives", good=True)
+    if isinstance(result, FeasiblePlan | MissedPlan):
+        good = isinstance(result, FeasiblePlan)
+        title = _title(f"{name}: {'a plan that meets the objectives' if good else 'the plan misses'}", good=good)
         part = "the whole trace" if result.verification.whole_trace else f"{result.verification.queries:,} queries"
-        verified = f"{effort} The reference engine confirmed the plan over {part}."
-        return Group(title, *_simulated(result.simulation), *_reasons(result), Text(verified), *_notes(result.caveats))
+        verified = f"The reference engine confirmed the plan over {part}."
+        reasons = _reasons(result) if isinstance(result, FeasiblePlan) else []
+        certain = _certainty(result) if isinstance(result, FeasiblePlan) else _effort(result)
+        stood = [Text(line) for line in _stood(result)]
+        shown = _simulated(result.simulation)
+        return Group(title, *shown, *reasons, *stood, Text(f"{certain} {verified}"), *_notes(result.caveats))
     if isinstance(result, Infeasible):
         verdict = "no plan can meet the objectives" if result.proved else "no plan was found that meets the objectives"
         title = _title(f"{name}: {verdict}", good=False)
@@ -77,13 +135,53 @@ def planning_tables(result: PlanningResult) -> RenderableType:
         traffic = Text(f"Traffic: {_traffic(result.workload.trace)}.")
         return Group(
             title, Text(), Text(result.reason), Text(), Text("What would have to give, any of:"), *remedies, Text(),
-            traffic, Text(effort),
+            traffic, Text(_effort(result)),
         )  # fmt: skip
     return Group(
         _title(f"{name}: the budget was used up before any feasible plan was found", good=False),
-        Text(effort),
-        Text("Allow more with --max-evaluations."),
+        Text(_effort(result)),
+        Text("Allow more with --max-evaluations or --time-limit."),
     )
+
+
+def _effort(result: PlanningResult) -> str:
+    return f"Search: {METHODS[result.method]}, {_counted(result.evaluations, 'test')}."
+
+
+def _certainty(result: FeasiblePlan) -> str:
+    """Return how much is certain of a plan."""
+    tests = _counted(result.evaluations, "test")
+    if result.proof.excluded:
+        by = "by simulation" if result.method == "exact" else "by the bound or by simulation"
+        return f"Optimal: every cheaper plan of the search space is excluded, {by} ({tests})."
+    text = _effort(result)
+    if result.proof.exchanged:
+        stages = "one stage" if result.proof.exchanged == 1 else f"up to {result.proof.exchanged} stages"
+        text += f" No cheaper plan that differs in {stages} is feasible."
+    if result.bound_usd_per_hour is not None and result.gap is not None:
+        text += f" None at all costs less than {_usd(result.bound_usd_per_hour)}/h, {result.gap:.1%} below."
+    return text
+
+
+def _stood(result: FeasiblePlan | MissedPlan) -> list[str]:
+    """Return how the plan fares on the other workloads that it was made for, and on what was held out."""
+    lines = []
+    others = result.other_simulations
+    if others:
+        met = sum(one.met for one in others)
+        lines.append(f"It was planned for {len(others) + 1} workloads at once; it meets the objectives on {met + 1}.")
+    if result.question.confident:
+        lines.append("The upper end of each objective's confidence interval meets its bound.")
+    validation = result.validation
+    if validation is not None:
+        verdict = "meets the objectives" if validation.met else "MISSES an objective"
+        worst = max(validation.slos, key=lambda outcome: (outcome.latency_ns or 0) / outcome.slo.bound_ns)
+        latency = "–" if worst.latency_ns is None else format_duration(worst.latency_ns)
+        lines.append(
+            f"On the {len(validation.workload.trace):,} queries that were held out it {verdict}: "
+            f"{worst.slo.label} {latency}, {worst.miss_rate:.2%} over the bound."
+        )
+    return lines
 
 
 def simulation_tables(result: Simulated) -> RenderableType:
@@ -187,7 +285,7 @@ def _latency(result: Simulated) -> Table:
     table = _table("Latency", "Simulated", "95 % interval", "Objective", "Over the bound", "", left=1)
     table.columns[5].justify = "left"
     of_all = [outcome for outcome in result.slos if not outcome.slo.where]
-    objectives = {outcome.slo.quantile for outcome in of_all}
+    objectives = {outcome.slo.quantile for outcome in of_all if outcome.slo.every_ns is None}
     rows: list[tuple[Decimal, tuple[str | Text, ...]]] = []
     for name, row in result.latency([one for one in QUANTILES if one not in objectives]).iterrows():
         interval = _interval(row["low_s"], row["high_s"])
@@ -205,6 +303,9 @@ def _outcome(outcome: SloOutcome) -> tuple[str | Text, ...]:
     interval = _interval(outcome.interval_ns.low / NS_PER_S, outcome.interval_ns.high / NS_PER_S)
     verdict = Text("met", style="green") if outcome.met else Text("MISSED", style="bold red")
     misses = f"{outcome.misses:,} of {outcome.allowed_misses:,} allowed"
+    if outcome.worst_window_ns is not None:
+        misses += f"\nat {format_duration(outcome.worst_window_ns) if outcome.worst_window_ns else '0 s'}, the worst"
+        verdict.append(f" in {outcome.windows_missed or outcome.windows:,} of {outcome.windows:,}")
     return outcome.slo.label, latency, interval, f"≤ {format_duration(outcome.slo.bound_ns)}", misses, verdict
 
 
@@ -220,7 +321,8 @@ def _reasons(result: FeasiblePlan) -> list[RenderableType]:
     if math.isfinite(headroom):
         lines.append(f"Bottleneck: {result.bottleneck} could serve {_figure(headroom)} times the mean rate.")
     for stage, row in result.one_replica_less.iterrows():
-        verdict = "met too" if row["met"] else "missed"
+        alone = " on this workload alone" if len(result.question.workloads) > 1 or result.question.confident else ""
+        verdict = f"met too{alone}" if row["met"] else "missed"
         saving = _usd(Decimal(str(row["saving_usd_per_hour"])))
         latency = f"{row['quantile']} {_seconds(row['latency_s'])}"
         lines.append(f"One replica less of {stage} would save {saving}/h: {latency}, {verdict}.")

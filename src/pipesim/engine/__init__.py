@@ -4,7 +4,7 @@ from pipesim.engine.inputs import EngineInputs, MissLimit, Workload
 from pipesim.engine.reference import run_reference
 from pipesim.engine.result import QUANTILES, SimulationResult, SloOutcome
 from pipesim.engine.run import Run, StageRun, same
-from pipesim.engine.simulation import Engine, run_engine, simulate, simulate_all, summarise
+from pipesim.engine.simulation import Engine, available_cores, run_engine, simulate, simulate_all, summarise
 from pipesim.engine.summary import Summary
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "StageRun",
     "Summary",
     "Workload",
+    "available_cores",
     "run_engine",
     "run_reference",
     "same",

@@ -20,7 +20,10 @@ from pipesim.errors import invalid
 from pipesim.model import Dispatch, Plan, Profile, Scenario, Slo, StagePlan
 from pipesim.streams import Streams
 from pipesim.traces import ArrivalTrace, scenario_trace
+from pipesim.units import format_duration
 
+MAX_WINDOWS = 1_000_000
+"""The most windows that an objective may have."""
 _CLOCK_NS = 2.0**62
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -118,19 +121,59 @@ class MissLimit:
     ----------
     bound_ns
         A query that takes longer misses.
-    counts
-        Shape ``(queries,)``, bool: the queries that the objective is for.
+    group
+        Shape ``(queries,)``, int32: the window of each query that the objective is for, 0 for all if it has no windows;
+        -1 for the others.
     allowed
-        How many of them may miss.
+        Shape ``(groups,)``, int64, at least one: how many queries of each group may miss.
     """
 
     bound_ns: int
-    counts: npt.NDArray[np.bool_]
-    allowed: int
+    group: npt.NDArray[np.int32]
+    allowed: Integers
+
+    @property
+    def queries(self) -> Integers:
+        """Return how many queries each group has, shape ``(groups,)``, int64."""
+        return np.bincount(self.group[self.group >= 0], minlength=self.allowed.size)
+
+    def misses(self, latency_ns: Integers) -> Integers:
+        """Return how many of these latencies, one for each query, exceed the bound in each group.
+
+        Shape ``(groups,)``, int64.
+        """
+        late = np.compress(latency_ns > self.bound_ns, self.group)  # far faster than by index where many are late
+        return np.bincount(late + 1, minlength=self.allowed.size + 1)[1:]
 
     def is_missed(self, latency_ns: Integers) -> bool:
-        """Return whether too many of these latencies, one for each query, exceed the bound."""
-        return int(np.count_nonzero((latency_ns > self.bound_ns) & self.counts)) > self.allowed
+        """Return whether too many of these latencies, one for each query, exceed the bound in any group."""
+        if self.allowed.size > 1:
+            return bool(np.any(self.misses(latency_ns) > self.allowed))
+        late, allowed = latency_ns > self.bound_ns, int(self.allowed[0])
+        if np.count_nonzero(late) <= allowed:  # whoever they are
+            return False
+        return int(np.count_nonzero(late & (self.group == 0))) > allowed
+
+    def quantiles_ns(self, latency_ns: Integers) -> Integers:
+        """Return the least bound that each group would not miss: its quantile by nearest rank; -1 without queries.
+
+        Parameters
+        ----------
+        latency_ns
+            Shape ``(queries,)``, int64: one latency for each query.
+
+        Returns
+        -------
+        Integers
+            Shape ``(groups,)``, int64.
+        """
+        concerned, queries = self.group >= 0, self.queries
+        group, latency_ns = self.group[concerned], latency_ns[concerned]
+        by_group = np.sort(latency_ns) if queries.size == 1 else latency_ns[np.lexsort((latency_ns, group))]
+        last = np.cumsum(queries) - self.allowed - 1
+        quantiles = np.full(queries.size, -1)
+        quantiles[queries > 0] = by_group[last[queries > 0]]
+        return quantiles
 
 
 @dataclass(frozen=True)
@@ -179,8 +222,9 @@ class Workload:
         workload = cls(scenario, trace, draw_routes(scenario.pipeline, trace, streams), streams)
         for stage in scenario.pipeline.stages:
             workload._sizes(stage)
-        for slo in scenario.slos if is_whole and len(trace) else ():
-            if not workload.concerned(slo).any():
+        for slo in scenario.slos if is_whole else ():
+            _check_windows(slo, trace.duration_ns)
+            if len(trace) and not workload.concerned(slo).any():
                 raise invalid("slo.where", dict(slo.where), "holds for no query of the traffic", "check the values")
         return workload
 
@@ -201,10 +245,15 @@ class Workload:
 
     def miss_limits(self, slos: Sequence[Slo]) -> tuple[MissLimit, ...]:
         """Return the objectives as an engine checks them."""
-        concerned = [(slo, self.concerned(slo)) for slo in slos]
-        return tuple(
-            MissLimit(slo.bound_ns, mask, slo.allowed_misses(int(np.count_nonzero(mask)))) for slo, mask in concerned
-        )
+        return tuple(self._miss_limit(slo) for slo in slos)
+
+    def _miss_limit(self, slo: Slo) -> MissLimit:
+        windows, group = slo.windows(self.trace.duration_ns), np.zeros(len(self.trace), np.int32)
+        if slo.every_ns is not None:
+            group = np.minimum(self.trace.times_ns // slo.every_ns, windows - 1).astype(np.int32)
+        group[~self.concerned(slo)] = -1
+        sizes = np.bincount(group[group >= 0], minlength=windows)
+        return MissLimit(slo.bound_ns, group, allowed_misses(slo, sizes))
 
     def engine_inputs(self, plan: Plan) -> EngineInputs:
         """Return what an engine needs to run `plan`.
@@ -215,19 +264,20 @@ class Workload:
             If the plan does not fit the scenario.
         """
         self.scenario.check_plan(plan)
-        with self._drawing:  # luck is drawn once, whichever thread comes first
-            stages = tuple(
-                self._stage_inputs(name, routes, plan)
-                for name, routes in zip(self.routes.names, self.routes.stages, strict=True)
-            )
+        stages = tuple(self.stage_inputs(name, plan.stages[name]) for name in self.routes.names)
         inputs = EngineInputs(self.trace.times_ns, self.routes, self.deliveries, stages)
         latest_ns = int(inputs.arrival_ns[-1]) if inputs.queries else 0
         longest_ns = [stage.longest_ns for stage in stages]
         check_clock(inputs, [stage.items for stage in stages], longest_ns, latest_ns)
         return inputs
 
-    def _stage_inputs(self, name: str, routes: StageRoutes, plan: Plan) -> StageInputs:
-        stage, chosen = self.scenario.pipeline.stages[name], plan.stages[name]
+    def stage_inputs(self, name: str, chosen: StagePlan) -> StageInputs:
+        """Return what an engine needs to run one stage on a setting that fits the scenario."""
+        with self._drawing:  # luck is drawn once, whichever thread comes first
+            return self._stage_inputs(name, chosen)
+
+    def _stage_inputs(self, name: str, chosen: StagePlan) -> StageInputs:
+        stage, routes = self.scenario.pipeline.stages[name], self._stage_routes(name)
         profile = self.scenario.profiles[stage.model, chosen.hardware]
         is_drawn = stage.dispatch in ("random", "power_of_two")
         table_ns = profile.table_ns[: chosen.max_batch_size + 1]
@@ -296,6 +346,23 @@ class Workload:
 
     def _items(self, name: str) -> int:
         return int(self._stage_routes(name).offsets[-1])
+
+
+def allowed_misses(slo: Slo, queries: Integers) -> Integers:
+    """Return how many of so many queries may exceed the bound of an objective, for each number of queries."""
+    numbers, place = np.unique(queries, return_inverse=True)
+    return np.array([slo.allowed_misses(number) for number in numbers.tolist()], np.int64)[place]
+
+
+def _check_windows(slo: Slo, duration_ns: int) -> None:
+    """Check that an objective has no more windows than can be counted."""
+    if slo.every_ns is not None and slo.windows(duration_ns) > MAX_WINDOWS:
+        raise invalid(
+            "slo.every",
+            format_duration(slo.every_ns),
+            f"makes {slo.windows(duration_ns):,} windows of traffic that lasts {format_duration(duration_ns)}",
+            f"make it so long that there are at most {MAX_WINDOWS:,}",
+        )
 
 
 def check_clock(inputs: EngineInputs, items: Sequence[int], longest_ns: Sequence[float], latest_ns: int) -> None:

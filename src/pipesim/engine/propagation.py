@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipesim.engine.deliveries import Deliveries
 from pipesim.engine.inputs import EngineInputs, StageInputs
 from pipesim.engine.run import Integers
 
@@ -59,3 +60,37 @@ def visit_ends_ns(stage: StageInputs, finish_ns: Integers) -> Integers:
 def latest_ns(inputs: EngineInputs, ends_ns: Sequence[Integers]) -> Integers:
     """Return when each query's last visit ended, of those known; its arrival if none is."""
     return np.asarray(np.maximum.reduce([inputs.arrival_ns, *ends_ns]))
+
+
+def ways_out_ns(deliveries: Deliveries, service_ns: Sequence[Integers]) -> list[Integers]:
+    """Return a time below which no query ends after an item of it has finished, for every stage and item.
+
+    An item that finishes delivers to a run of items, which do not arrive before it is there, are served in no less than
+    the time given, and go on from there. Of all ways that begin so the longest counts: it must be gone.
+
+    Parameters
+    ----------
+    deliveries
+        Where each item leads.
+    service_ns
+        For every stage in topological order, shape ``(items,)``, int64: the least that each item's service takes.
+
+    Returns
+    -------
+    list
+        For every stage, shape ``(items,)``, int64; 0 where nothing follows.
+    """
+    ways_ns = [np.zeros(items, np.int64) for items in deliveries.items]
+    for index in reversed(range(len(deliveries.stages))):
+        stage = deliveries.stages[index]
+        through_ns = service_ns[index] + ways_ns[index]
+        if stage.length.size:  # a run is as long as its longest item
+            first = np.flatnonzero(stage.length)
+            through_ns[first] = np.maximum.reduceat(through_ns, first) if first.size else 0
+        for upstream, delay_ns, child in zip(stage.upstream, stage.delay_ns, stage.child, strict=True):
+            if stage.is_plain:
+                np.maximum(ways_ns[upstream], through_ns + delay_ns, out=ways_ns[upstream])
+            else:
+                there = np.flatnonzero(child >= 0)
+                ways_ns[upstream][there] = np.maximum(ways_ns[upstream][there], through_ns[child[there]] + delay_ns)
+    return ways_ns

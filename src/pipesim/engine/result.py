@@ -21,25 +21,31 @@ from pipesim.model import Plan, Scenario, Slo
 from pipesim.traces import ArrivalTrace
 from pipesim.units import NS_PER_S
 
+Integers = npt.NDArray[np.int64]
 QUANTILES = (Decimal("0.5"), Decimal("0.95"), Decimal("0.99"))
 
 
 @dataclass(frozen=True, slots=True)
 class SloOutcome:
-    """Whether one objective held.
+    """Whether one objective held; of one that has windows, what its worst window says: see :func:`worst_window`.
 
     Parameters
     ----------
     slo
         The objective.
     queries, misses, allowed_misses
-        How many it is for, how many of them exceeded the bound, and how many may.
+        How many it is for, how many of them exceeded the bound, and how many may: in the worst window, if it has any.
     latency_ns
-        The quantile that the objective names, None without queries.
+        The quantile that the objective names, of these queries; None without any.
     interval_ns
         Its 95 % confidence interval.
     miss_rate_interval
         The 95 % confidence interval of the share that missed.
+    windows, windows_missed
+        How many windows there are, and in how many it did not hold; an objective without windows has the whole trace as
+        its only one.
+    worst_window
+        The number of the worst, from 0.
     """
 
     slo: Slo
@@ -49,16 +55,43 @@ class SloOutcome:
     latency_ns: int | None
     interval_ns: Interval
     miss_rate_interval: Interval
+    windows: int = 1
+    windows_missed: int = 0
+    worst_window: int = 0
 
     @property
     def met(self) -> bool:
-        """Return whether the objective held."""
-        return self.misses <= self.allowed_misses
+        """Return whether the objective held, in all windows."""
+        return not self.windows_missed
+
+    @property
+    def worst_window_ns(self) -> int | None:
+        """Return when the worst window begins, in ns since the trace began; None for an objective without windows."""
+        return None if self.slo.every_ns is None else self.worst_window * self.slo.every_ns
 
     @property
     def miss_rate(self) -> float:
         """Return the share of queries over the bound, 0 without queries."""
         return self.misses / self.queries if self.queries else 0.0
+
+
+def worst_window(queries: Integers, misses: Integers, quantiles_ns: Integers) -> int:
+    """Return the number of the window with the largest share of misses; of equals the slowest, then the first.
+
+    A window in which an objective does not hold has a larger share than any in which it does. Windows without queries
+    come last.
+
+    Parameters
+    ----------
+    queries, misses, quantiles_ns
+        Shape ``(windows,)``, int64: how many queries there were in each, how many of them exceeded the bound, and the
+        quantile that the objective names.
+
+    >>> worst_window(np.array([0, 200, 100, 100]), np.array([0, 1, 1, 1]), np.array([-1, 7, 5, 6]))
+    3
+    """
+    share = np.where(queries, misses / np.maximum(queries, 1), -1.0)
+    return int(np.argmax(np.where(share == share.max(), quantiles_ns, -2)))
 
 
 def latency_frame(quantiles: Iterable[tuple[Decimal, int, Interval]]) -> pd.DataFrame:
@@ -129,16 +162,21 @@ class SimulationResult:
 
     def slo_outcome(self, slo: Slo) -> SloOutcome:
         """Return how an objective fared."""
-        latency = self.latency_ns[self.workload.concerned(slo)]
-        missed = latency > slo.bound_ns
+        (limit,) = self.workload.miss_limits([slo])
+        misses, quantiles_ns = limit.misses(self.latency_ns), limit.quantiles_ns(self.latency_ns)
+        worst = worst_window(limit.queries, misses, quantiles_ns)
+        latency = self.latency_ns[limit.group == worst]
         return SloOutcome(
             slo,
             latency.size,
-            int(np.count_nonzero(missed)),
-            slo.allowed_misses(latency.size),
-            nearest_rank(np.sort(latency), slo.quantile) if latency.size else None,
+            int(misses[worst]),
+            int(limit.allowed[worst]),
+            int(quantiles_ns[worst]) if latency.size else None,
             quantile_interval_ns(latency, slo.quantile),
-            share_interval(missed),
+            share_interval(latency > slo.bound_ns),
+            limit.allowed.size,
+            int(np.count_nonzero(misses > limit.allowed)),
+            worst,
         )
 
     @property
@@ -304,14 +342,11 @@ class SimulationResult:
         """Return where the slowest queries that an objective is for spend their time (index ``stage``).
 
         Columns: ``queue_delay_s``, ``service_time_s`` (means over the queries at or above its quantile), ``share`` (of
-        their latency).
+        their latency). If the objective has windows, it is that of the worst: see :func:`worst_window`.
         """
         names = list(self.workload.routes.names)
-        concerned = self.workload.concerned(slo)
-        slow = np.flatnonzero(concerned)
-        if slow.size:
-            at_least = nearest_rank(np.sort(self.latency_ns[concerned]), slo.quantile)
-            slow = np.flatnonzero(concerned & (self.latency_ns >= at_least))
+        (limit,), outcome = self.workload.miss_limits([slo]), self.slo_outcome(slo)
+        slow = np.flatnonzero((limit.group == outcome.worst_window) & (self.latency_ns >= (outcome.latency_ns or 0)))
         rows = self.breakdown[self.breakdown["query"].isin(slow)].astype(
             {"queue_delay_ns": float, "service_time_ns": float}
         )

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
+from math import gcd
 from typing import Literal
 
 from pipesim.engine.inputs import EngineInputs, Workload
@@ -15,7 +16,7 @@ from pipesim.errors import invalid
 from pipesim.model import Plan, Scenario
 from pipesim.model.traffic import MAX_QUERIES
 from pipesim.traces import PIECE, expected_duration_ns, scenario_trace_pieces
-from pipesim.units import MAX_DURATION_NS, NS_PER_S
+from pipesim.units import MAX_DURATION_NS, NS_PER_S, format_duration
 
 Engine = Literal["compiled", "reference"]
 
@@ -69,11 +70,11 @@ def simulate_all(
     """
     if threads is not None and threads < 1:
         raise invalid("threads", threads, "is not allowed", "use at least 1")
-    with ThreadPoolExecutor(threads or _cores()) as pool:
+    with ThreadPoolExecutor(threads or available_cores()) as pool:
         return list(pool.map(lambda run: simulate(*run), runs))
 
 
-def _cores() -> int:
+def available_cores() -> int:
     """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -91,14 +92,14 @@ def summarise(scenario: Scenario, plan: Plan, *, interval_s: float | None = None
         As for :func:`simulate`, whose luck and timestamps this run has.
     interval_s
         The length of the intervals of the summary's series, in seconds; by default some hundred of them cover the
-        traffic.
+        traffic. Windows of objectives must consist of whole intervals.
     piece
         How many queries a piece has. It changes no result.
 
     Raises
     ------
     InvalidInputError
-        As :func:`simulate`, and if `interval_s` or `piece` is out of range.
+        As :func:`simulate`, and if `interval_s` or `piece` is out of range, or windows are too short to be tallied.
     """
     from pipesim.engine.compiled.tally import summary_of_pieces  # here, because numba takes its time to import
 
@@ -108,13 +109,41 @@ def summarise(scenario: Scenario, plan: Plan, *, interval_s: float | None = None
     first = next(traces)
     duration_ns = expected_duration_ns(scenario, first)
     least_s = max(1, duration_ns // MAX_INTERVALS) / NS_PER_S
+    window_ns = gcd(*(slo.every_ns or 0 for slo in scenario.slos))
+    default_ns = _default_interval_ns(duration_ns, window_ns)
     if interval_s is None:
-        interval_s = _round_interval(duration_ns) / NS_PER_S
+        return summary_of_pieces(scenario, plan, chain([first], traces), default_ns)
     if not least_s <= interval_s <= MAX_DURATION_NS / NS_PER_S:
         remedy = f"use {least_s:g} s to {MAX_DURATION_NS // NS_PER_S} s"
         raise invalid("interval_s", interval_s, "is not allowed", remedy)
     interval_ns = round(interval_s * NS_PER_S)
+    if window_ns % interval_ns:
+        rule = f"does not divide the windows of the objectives ({format_duration(window_ns)})"
+        raise invalid("interval_s", interval_s, rule, f"use for example {default_ns / NS_PER_S:g} s")
     return summary_of_pieces(scenario, plan, chain([first], traces), interval_ns)
+
+
+def _default_interval_ns(duration_ns: int, window_ns: int) -> int:
+    """Return a round length of time, or a window's, that divides windows of a length; 0 stands for none.
+
+    Raises
+    ------
+    InvalidInputError
+        If there would be too many of them.
+    """
+    length_ns = _round_interval(duration_ns)
+    if not window_ns:
+        return length_ns
+    least_ns = max(1, duration_ns // MAX_INTERVALS)
+    if window_ns < least_ns:
+        raise invalid(
+            "slo.every",
+            format_duration(window_ns),
+            "is the common measure of the windows, too short for a summary",
+            f"use multiples of {least_ns / NS_PER_S:g} s or more, or simulate without a summary",
+        )
+    fitting = [one for one in (*_INTERVALS_NS, window_ns) if least_ns <= one <= length_ns and window_ns % one == 0]
+    return max(fitting, default=window_ns)
 
 
 def _round_interval(duration_ns: int) -> int:

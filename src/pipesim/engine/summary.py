@@ -1,6 +1,6 @@
 """What is known of a run that was too long to keep: totals that are exact, and quantiles with a stated error."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipesim.engine.histogram import RESOLUTION, Histogram
+from pipesim.engine.inputs import allowed_misses
 from pipesim.engine.quantiles import (
     BATCHES,
     NO_INTERVAL,
@@ -19,7 +20,7 @@ from pipesim.engine.quantiles import (
     share_interval_of_batches,
     standard_error,
 )
-from pipesim.engine.result import QUANTILES, SloOutcome, latency_frame
+from pipesim.engine.result import QUANTILES, SloOutcome, latency_frame, worst_window
 from pipesim.engine.stages import StageTotals, stages_frame
 from pipesim.files import InputFile
 from pipesim.model import Plan, Scenario, Slo
@@ -97,7 +98,7 @@ class Summary:
     scenario, plan, traffic
         What was put through what.
     interval_ns
-        The length of the intervals of the series.
+        The length of the intervals of the series, a whole part of the windows of every objective that has any.
     intervals
         The tallies, by number of the interval; those without arrivals are left out.
     finished
@@ -115,12 +116,8 @@ class Summary:
     stage_totals: Sequence[StageTotals]
 
     @cached_property
-    def _latency(self) -> dict[Condition, Histogram]:
-        total = {EVERYONE: Histogram()} | {condition(slo): Histogram() for slo in self.scenario.slos}
-        for tally in self.intervals.values():
-            for who, histogram in tally.latency.items():
-                total[who].merge(histogram)
-        return total
+    def _latency(self) -> Histogram:
+        return _merged(self.intervals.values(), EVERYONE)
 
     @property
     def cost_usd_per_hour(self) -> Decimal:
@@ -130,13 +127,13 @@ class Summary:
     @property
     def mean_latency_s(self) -> float:
         """Return the mean latency in seconds, exact; NaN without queries."""
-        latency = self._latency[EVERYONE]
+        latency = self._latency
         return latency.sum_ns / latency.count / NS_PER_S if latency.count else float("nan")
 
     @property
     def max_latency_s(self) -> float:
         """Return the largest latency in seconds, exact; NaN without queries."""
-        latency = self._latency[EVERYONE]
+        latency = self._latency
         return latency.max_ns / NS_PER_S if latency.count else float("nan")
 
     @cached_property
@@ -151,7 +148,7 @@ class Summary:
 
     @cached_property
     def slos(self) -> tuple[SloOutcome, ...]:
-        """Return how each of the scenario's objectives fared; whether it held is exact."""
+        """Return how each of the scenario's objectives fared; whether it held is exact, in each of its windows too."""
         return tuple(self._outcome(number, slo) for number, slo in enumerate(self.scenario.slos))
 
     @property
@@ -160,27 +157,44 @@ class Summary:
         return all(outcome.met for outcome in self.slos)
 
     def _outcome(self, number: int, slo: Slo) -> SloOutcome:
-        who = condition(slo)
-        latency = self._latency[who]
-        misses = [tally.misses[number] for tally in self.intervals.values()]
+        who, windows = condition(slo), self._windows(slo)
+        latencies = [_merged(tallies, who) for tallies in windows]
+        queries = np.array([latency.count for latency in latencies])
+        misses = np.array([sum(tally.misses[number] for tally in tallies) for tallies in windows])
+        quantiles_ns = [latency.quantile_ns(slo.quantile) if latency.count else -1 for latency in latencies]
+        allowed, worst = allowed_misses(slo, queries), worst_window(queries, misses, np.array(quantiles_ns))
+        latency = latencies[worst]
         return SloOutcome(
             slo,
             latency.count,
-            sum(misses),
-            slo.allowed_misses(latency.count),
-            latency.quantile_ns(slo.quantile) if latency.count else None,
-            self._quantile_interval(who, slo.quantile),
-            self._share_interval(who, misses),
+            int(misses[worst]),
+            int(allowed[worst]),
+            quantiles_ns[worst] if latency.count else None,
+            _quantile_interval(windows[worst], who, latency, slo.quantile),
+            _share_interval(windows[worst], who, number),
+            len(windows),
+            int(np.count_nonzero(misses > allowed)),
+            worst,
         )
+
+    def _windows(self, slo: Slo) -> list[list[IntervalTally]]:
+        """Return the tallies of each window of an objective; those of the whole trace if it has none."""
+        if slo.every_ns is None:
+            return [list(self.intervals.values())]
+        assert slo.every_ns % self.interval_ns == 0, "an interval lies in one window"
+        windows: list[list[IntervalTally]] = [[] for _ in range(slo.windows(self.traffic.duration_ns))]
+        for number, tally in self.intervals.items():
+            windows[min(number * self.interval_ns // slo.every_ns, len(windows) - 1)].append(tally)
+        return windows
 
     def latency(self, quantiles: Sequence[Decimal] = QUANTILES) -> pd.DataFrame:
         """Return latency quantiles with 95 % intervals (index ``quantile``): ``latency_s``, ``low_s``, ``high_s``.
 
         Empty without queries.
         """
-        latency = self._latency[EVERYONE]
+        latency, tallies = self._latency, list(self.intervals.values())
         return latency_frame(
-            (quantile, latency.quantile_ns(quantile), self._quantile_interval(EVERYONE, quantile))
+            (quantile, latency.quantile_ns(quantile), _quantile_interval(tallies, EVERYONE, latency, quantile))
             for quantile in (quantiles if latency.count else ())
         )
 
@@ -225,38 +239,51 @@ class Summary:
         ]
         return pd.DataFrame(rows, columns=["time_s", "objective", "queries", "misses"])
 
-    def _batches(self, who: Condition) -> list[list[tuple[int, IntervalTally]]] | None:
-        """Return the intervals with queries of a class, as 20 batches that follow each other; None if too few."""
-        tallies = [(place, tally) for place, tally in enumerate(self.intervals.values()) if tally.latency[who].count]
-        if len(tallies) < BATCHES:
-            return None
-        bounds = np.linspace(0, len(tallies), BATCHES + 1).astype(int).tolist()
-        return [tallies[first:last] for first, last in pairwise(bounds)]
 
-    def _quantile_interval(self, who: Condition, quantile: Decimal) -> Interval:
-        latency, batches = self._latency[who], self._batches(who)
-        if batches is None:
-            return NO_INTERVAL
-        threshold_ns = latency.at_rank_ns(rank(quantile, latency.count))
-        means = [
-            sum(tally.latency[who].count_above(threshold_ns) for _, tally in batch)
-            / sum(tally.latency[who].count for _, tally in batch)
-            for batch in batches
-        ]
-        low, high = rank_interval(quantile, latency.count, standard_error(means, float(1 - quantile), latency.count))
-        return Interval(
-            float(latency.at_rank_ns(low)), float("inf") if high is None else float(latency.at_rank_ns(high))
-        )
+def _merged(tallies: Iterable[IntervalTally], who: Condition) -> Histogram:
+    """Return the latencies of a class of queries, of all these intervals."""
+    latency = Histogram()
+    for tally in tallies:
+        latency.merge(tally.latency[who])
+    latency.pack()
+    return latency
 
-    def _share_interval(self, who: Condition, misses: Sequence[int]) -> Interval:
-        count, batches = self._latency[who].count, self._batches(who)
-        if batches is None:
-            return NO_INTERVAL
-        means = [
-            sum(misses[place] for place, _ in batch) / sum(tally.latency[who].count for _, tally in batch)
-            for batch in batches
-        ]
-        return share_interval_of_batches(means, sum(misses) / count, count)
+
+def _batches(tallies: Sequence[IntervalTally], who: Condition) -> list[list[IntervalTally]] | None:
+    """Return the intervals with queries of a class, as 20 batches that follow each other; None if too few."""
+    counted = [tally for tally in tallies if tally.latency[who].count]
+    if len(counted) < BATCHES:
+        return None
+    bounds = np.linspace(0, len(counted), BATCHES + 1).astype(int).tolist()
+    return [counted[first:last] for first, last in pairwise(bounds)]
+
+
+def _quantile_interval(
+    tallies: Sequence[IntervalTally], who: Condition, latency: Histogram, quantile: Decimal
+) -> Interval:
+    """Return the confidence interval of a quantile of the latencies of some intervals, added up in `latency`."""
+    batches = _batches(tallies, who)
+    if batches is None:
+        return NO_INTERVAL
+    threshold_ns = latency.at_rank_ns(rank(quantile, latency.count))
+    means = [
+        sum(tally.latency[who].count_above(threshold_ns) for tally in batch)
+        / sum(tally.latency[who].count for tally in batch)
+        for batch in batches
+    ]
+    low, high = rank_interval(quantile, latency.count, standard_error(means, float(1 - quantile), latency.count))
+    return Interval(float(latency.at_rank_ns(low)), float("inf") if high is None else float(latency.at_rank_ns(high)))
+
+
+def _share_interval(tallies: Sequence[IntervalTally], who: Condition, number: int) -> Interval:
+    """Return the confidence interval of the share of queries of some intervals that missed an objective."""
+    batches = _batches(tallies, who)
+    if batches is None:
+        return NO_INTERVAL
+    counts = [sum(tally.latency[who].count for tally in batch) for batch in batches]
+    misses = [sum(tally.misses[number] for tally in batch) for batch in batches]
+    means = [missed / count for missed, count in zip(misses, counts, strict=True)]
+    return share_interval_of_batches(means, sum(misses) / sum(counts), sum(counts))
 
 
 assert RESOLUTION < 1e-3

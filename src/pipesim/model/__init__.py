@@ -4,11 +4,12 @@ Everything here is frozen data that has been checked; nothing below it checks ag
 """
 
 from pipesim.model.hardware import Catalogue, Hardware, parse_catalogue
+from pipesim.model.loading import load_scenario, scenario_from_dict
 from pipesim.model.pipeline import Batching, Dispatch, Edge, EdgeOptions, Pipeline, Size, Stage
 from pipesim.model.plan import Plan, StagePlan, read_plan, write_plan
 from pipesim.model.profile import Profile, ProfilePoint, ProfileSet, parse_profiles
-from pipesim.model.scenario import Scenario, ScenarioFile, load_scenario, scenario_from_dict
-from pipesim.model.search import HardwareOption, Search, StageSearch, StageSpace
+from pipesim.model.scenario import Scenario, ScenarioFile
+from pipesim.model.search import HardwareOption, PreviousPlan, Search, StageSearch, StageSpace
 from pipesim.model.slo import Slo
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "HardwareOption",
     "Pipeline",
     "Plan",
+    "PreviousPlan",
     "Profile",
     "ProfilePoint",
     "ProfileSet",

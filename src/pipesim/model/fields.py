@@ -27,6 +27,7 @@ MAX_BATCH_SIZE = 65_536
 MAX_FAN_OUT = 1_000
 MAX_SCV = 1_000.0
 MAX_USD_PER_HOUR = 1_000_000
+MAX_UNITS = 1_000_000_000
 MAX_STAGES = 64
 _LINE_BREAKS = dict.fromkeys(map(ord, "\t\r\n"))
 
@@ -104,6 +105,12 @@ Money = Annotated[
     BeforeValidator(_money),
     Field(ge=0, le=MAX_USD_PER_HOUR),
     JsonSchema({"type": "number", "minimum": 0, "maximum": MAX_USD_PER_HOUR}),
+]
+PositiveMoney = Annotated[
+    Decimal,
+    BeforeValidator(_money),
+    Field(gt=0, le=MAX_USD_PER_HOUR),
+    JsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": MAX_USD_PER_HOUR}),
 ]
 QuantileName = Annotated[str, StringConstraints(pattern=units.QUANTILE_PATTERN), BeforeValidator(_quantile_name)]
 Replicas = Annotated[int, Field(ge=1, le=MAX_REPLICAS)]

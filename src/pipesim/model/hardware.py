@@ -16,7 +16,9 @@ from pipesim.units import parse_number
 
 Kind = Literal["cpu", "gpu", "tpu"]
 _ACCELERATORS_FIRST: tuple[Kind, ...] = ("tpu", "gpu", "cpu")
-_REQUIRED = ("name", "kind", "unit", "price_usd_per_hour")
+_PRICE = "price_usd_per_hour"
+_REQUIRED = ("name", "kind", "unit", _PRICE)
+_CLASS_PREFIX = f"{_PRICE}:"
 
 
 class Hardware(Model):
@@ -25,6 +27,9 @@ class Hardware(Model):
     kind: Kind
     unit: Literal["core", "gpu", "chip", "instance"]
     price_usd_per_hour: Money
+    """The price on demand."""
+    prices: dict[Name, Money] = {}
+    """Other prices an hour by the name of their class, such as ``spot`` or ``reserved-1y``."""
     cloud: Text = "unknown"
     region: Text = "unknown"
     date: Text = "unknown"
@@ -57,6 +62,25 @@ class Catalogue(Model):
         """Return the names that profiles and plans may use: bundles, then the units that are bundles of one."""
         return (*self.bundles, *(unit for unit in self.units if unit not in self.bundles))
 
+    @property
+    def price_classes(self) -> tuple[str, ...]:
+        """Return the names of the classes that any unit has a price of, sorted."""
+        return tuple(sorted({name for unit in self.units.values() for name in unit.prices}))
+
+    def at_prices_of(self, price_class: str) -> "Catalogue":
+        """Return the catalogue with the prices of one class; units that have none of it keep the price on demand.
+
+        >>> core = Hardware(kind="cpu", unit="core", price_usd_per_hour=0.5, prices={"spot": 0.2})
+        >>> catalogue = Catalogue(units={"core": core}, bundles={"quad": {"core": 4}})
+        >>> catalogue.at_prices_of("spot").price_usd_per_hour("quad")
+        Decimal('0.8')
+        """
+        units = {
+            name: unit.model_copy(update={_PRICE: unit.prices.get(price_class, unit.price_usd_per_hour)})
+            for name, unit in self.units.items()
+        }
+        return self.model_copy(update={"units": units})
+
     def bundle(self, name: str) -> dict[str, int]:
         """Return the units that one replica on `name` occupies, with their counts."""
         return self.bundles.get(name, {name: 1})
@@ -82,6 +106,8 @@ class Catalogue(Model):
 def parse_catalogue(content: bytes, name: str) -> Catalogue:
     """Return the catalogue in a YAML file, or in a CSV file of units (a bundle of one each).
 
+    A column ``price_usd_per_hour:spot`` holds the prices of the class ``spot``, of those units that have one.
+
     Raises
     ------
     FileFormatError, InvalidInputError
@@ -97,12 +123,16 @@ def parse_catalogue(content: bytes, name: str) -> Catalogue:
         unit = fields.pop("name")
         if unit in units:
             raise invalid(f"{name}:{line}", unit, "occurs twice", "keep one of the rows")
-        units[unit] = {field: _cell(field, text, f"{name}:{line}: {field}") for field, text in fields.items() if text}
-        lines |= {("units", unit, *field): line for field in [(), *((field,) for field in fields)]}
+        cells = {field: _cell(field, text, f"{name}:{line}: {field}") for field, text in fields.items() if text}
+        of_class = {field.removeprefix(_CLASS_PREFIX): field for field in cells if field.startswith(_CLASS_PREFIX)}
+        prices = {price_class: cells.pop(field) for price_class, field in of_class.items()}
+        units[unit] = {**cells, "prices": prices}
+        places = [(), *((field,) for field in (*cells, "prices")), *(("prices", price_class) for price_class in prices)]
+        lines |= {("units", unit, *place): line for place in places}
     return validated(Catalogue, YamlDocument(name, {"units": units}, lines))
 
 
 def _cell(column: str, text: str, where: str) -> str | float | Decimal:
-    if column == "price_usd_per_hour":
+    if column == _PRICE or column.startswith(_CLASS_PREFIX):
         return parse_number(text, where)
     return float(parse_number(text, where)) if column == "memory_gb" else text

@@ -54,6 +54,21 @@ class Plan(Model):
         """Return what all replicas cost an hour."""
         return sum((self.stage_cost_usd_per_hour(name, catalogue) for name in self.stages), Decimal(0))
 
+    def units(self, catalogue: Catalogue) -> dict[str, int]:
+        """Return how many of each unit of the catalogue all replicas occupy, summed over their bundles.
+
+        >>> from pipesim.model.hardware import Hardware
+        >>> core = Hardware(kind="cpu", unit="core", price_usd_per_hour=0.5)
+        >>> catalogue = Catalogue(units={"core": core}, bundles={"quad": {"core": 4}})
+        >>> Plan(stages={"a": StagePlan(hardware="quad", replicas=2)}).units(catalogue)
+        {'core': 8}
+        """
+        units: dict[str, int] = {}
+        for stage in self.stages.values():
+            for unit, count in catalogue.bundle(stage.hardware).items():
+                units[unit] = units.get(unit, 0) + stage.replicas * count
+        return units
+
     def to_yaml(self) -> str:
         """Return the plan as the text of a plan file."""
         return yaml.safe_dump(self.model_dump(), sort_keys=False)

@@ -1,32 +1,23 @@
-"""The scenario: all that a question needs, read from one file and the files that it names."""
+"""The scenario: all that a question needs, and what a plan may choose."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, Tag
 
-from pipesim.errors import InvalidInputError, invalid
-from pipesim.files import (
-    MAX_DOCUMENT_BYTES,
-    MAX_TABLE_BYTES,
-    InputFile,
-    Workspace,
-    check_input,
-    decode_text,
-    read_bytes,
-)
+from pipesim.errors import invalid
+from pipesim.files import InputFile
 from pipesim.model.fields import BatchSize, Listed, Model, Name, PositiveDuration, QuantileName, one_form
-from pipesim.model.hardware import Catalogue, parse_catalogue
+from pipesim.model.hardware import Catalogue
 from pipesim.model.pipeline import Pipeline
 from pipesim.model.plan import Plan
-from pipesim.model.profile import ProfilePoint, ProfileSet, describe_missing, parse_profiles, profile_set
-from pipesim.model.search import HardwareOption, Search, StageSearch, StageSpace, batch_sizes
+from pipesim.model.profile import ProfileSet
+from pipesim.model.search import HardwareOption, Search, StageSpace, batch_sizes
 from pipesim.model.slo import Slo
-from pipesim.model.traffic import RecordedTraffic, Traffic
-from pipesim.model.validation import validated
-from pipesim.model.yaml_document import YamlDocument, parse_yaml, plain_document
+from pipesim.model.traffic import Traffic
 from pipesim.streams import MAX_SEED, check_seed
 
 
@@ -77,6 +68,8 @@ class ScenarioFile(Model):
         one_form(_prices_form, "is not allowed; name a file, library:NAME, or a mapping with units"),
     ]
     """A price file (or ``library:NAME``), or the catalogue itself."""
+    price_class: Name | None = None
+    """The class of prices to pay, such as ``spot``; on demand when not given."""
     search: Search = Search()
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
 
@@ -90,11 +83,13 @@ class Scenario:
     file
         What the scenario file says.
     profiles, catalogue
-        What the files that it names say.
+        What the files that it names say; the catalogue has the prices of the scenario's class.
     trace_path
         The recorded trace, if it has one.
     inputs
         The files read so far, with their SHA-256.
+    previous
+        The plan that runs now, if it names one.
     """
 
     file: ScenarioFile
@@ -102,6 +97,7 @@ class Scenario:
     catalogue: Catalogue
     trace_path: Path | None
     inputs: tuple[InputFile, ...]
+    previous: Plan | None = None
 
     @property
     def name(self) -> str:
@@ -123,7 +119,7 @@ class Scenario:
         """Return the objectives, all of which must hold."""
         if isinstance(self.file.slo, dict):
             return tuple(
-                Slo.model_construct(quantile_name=name, bound_ns=bound, where={})
+                Slo.model_construct(quantile_name=name, bound_ns=bound, where={}, every_ns=None)
                 for name, bound in self.file.slo.items()
             )
         return self.file.slo
@@ -137,8 +133,55 @@ class Scenario:
             If `seed` is not in 0 … 2⁶³ − 1.
         """
         check_seed(seed)
-        return Scenario(
-            self.file.model_copy(update={"seed": seed}), self.profiles, self.catalogue, self.trace_path, self.inputs
+        return replace(self, file=self.file.model_copy(update={"seed": seed}))
+
+    @property
+    def quota(self) -> dict[str, int]:
+        """Return the most units that a plan may occupy, of those that are limited."""
+        return self.file.search.quota
+
+    @property
+    def max_cost_usd_per_hour(self) -> Decimal | None:
+        """Return the most that a plan may cost, if there is a limit."""
+        return self.file.search.max_cost_usd_per_hour
+
+    @property
+    def change_usd_per_hour(self) -> Decimal:
+        """Return what it is worth to leave one stage of the previous plan as it is; 0 without a previous plan."""
+        previous = self.file.search.previous
+        return Decimal(0) if previous is None else previous.change_usd_per_hour
+
+    def over_quota(self, plan: Plan) -> dict[str, int]:
+        """Return the units of which a plan occupies more than the quota, and by how much."""
+        occupied = plan.units(self.catalogue)
+        return {unit: occupied[unit] - most for unit, most in self.quota.items() if occupied.get(unit, 0) > most}
+
+    def changed_stages(self, plan: Plan) -> tuple[str, ...]:
+        """Return the stages whose hardware, replicas or batch limit the previous plan has otherwise; none without it.
+
+        A stage that either plan lacks is a changed one; stages are in the order of the pipeline.
+        """
+        if self.previous is None:
+            return ()
+        before, after = self.previous.stages, plan.stages
+        return tuple(stage for stage in self.pipeline.stages if after.get(stage) != before.get(stage))
+
+    def weighed_cost_usd_per_hour(self, plan: Plan) -> Decimal:
+        """Return what a plan costs an hour, and what it is worth not to change the stages that it changes."""
+        return plan.cost_usd_per_hour(self.catalogue) + self.change_usd_per_hour * len(self.changed_stages(plan))
+
+    @cached_property
+    def caveats(self) -> tuple[str, ...]:
+        """Return what a reader should know of the prices: units of the space that have none of the scenario's class."""
+        price_class = self.file.price_class
+        if price_class is None:
+            return ()
+        hardware = dict.fromkeys(option.hardware for stage in self.space.values() for option in stage.options)
+        used = {unit for name in hardware for unit in self.catalogue.bundle(name)}
+        return tuple(
+            f"{name} has no {price_class} price: it is counted at its price on demand"
+            for name, unit in self.catalogue.units.items()
+            if name in used and price_class not in unit.prices
         )
 
     @cached_property
@@ -154,24 +197,21 @@ class Scenario:
 
     def _stage_space(self, stage: str) -> StageSpace:
         search = self.file.search
-        limits = search.stages.get(stage, StageSearch())
+        limits, excluded = search.stage(stage), search.excluded(stage)
         model = self.pipeline.stages[stage].model
-        max_replicas = limits.max_replicas or search.max_replicas
-        if limits.min_replicas > max_replicas:
-            raise invalid(
-                f"stages.{stage}.min_replicas",
-                limits.min_replicas,
-                f"is above max_replicas, {max_replicas}",
-                "lower it",
-            )
+        min_replicas, max_replicas = search.replicas(stage)
         wanted = limits.hardware or search.hardware
         options, refused = [], []
         for hardware in self.profiles.hardware_of(model):
             if hardware not in self.catalogue.names:
                 refused.append(f"{hardware} has no price")
                 continue
-            if wanted is not None and hardware not in wanted:
+            if hardware in excluded or (wanted is not None and hardware not in wanted):
                 refused.append(f"the search leaves out {hardware}")
+                continue
+            beyond = self._beyond_quota(hardware, min_replicas)
+            if beyond is not None:
+                refused.append(beyond)
                 continue
             profile = self.profiles[model, hardware]
             memory = self.catalogue.memory_gb(hardware)
@@ -189,7 +229,7 @@ class Scenario:
                 f"stages.{stage}",
                 model,
                 f"is left without any hardware and batch size: {', '.join(refused)}",
-                "widen the search, or add profiles, prices or memory",
+                "widen the search or its quota, or add profiles, prices or memory",
             )
         for size in limits.batch_sizes or ():
             if not any(size in option.batch_sizes for option in options):
@@ -198,7 +238,15 @@ class Scenario:
                     f"stages.{stage}.batch_sizes", size, "is possible on none of its hardware", f"use at most {largest}"
                 )
         options.sort(key=lambda option: (-option.price_usd_per_hour, option.hardware))
-        return StageSpace(tuple(options), limits.min_replicas, max_replicas)
+        return StageSpace(tuple(options), min_replicas, max_replicas)
+
+    def _beyond_quota(self, hardware: str, replicas: int) -> str | None:
+        """Return why so many replicas alone exceed the quota, or None if they do not."""
+        for unit, count in self.catalogue.bundle(hardware).items():
+            if unit in self.quota and replicas * count > self.quota[unit]:
+                some = "a replica" if replicas == 1 else f"{replicas} replicas"
+                return f"{some} on {hardware} would occupy {replicas * count} {unit} of a quota of {self.quota[unit]}"
+        return None
 
     def check_plan(self, plan: Plan) -> None:
         """Check that the plan fits the pipeline, its profiles and the catalogue.
@@ -237,125 +285,3 @@ class Scenario:
                 raise invalid(
                     f"{where}.hardware", hardware, f"has {memory} GB of memory", f"{spec.model} needs {needed} GB"
                 )
-
-
-def load_scenario(path: str | Path, *, allow_outside: bool = False) -> Scenario:
-    """Return the scenario in a file, with all files that it names read and checked.
-
-    Parameters
-    ----------
-    path
-        The scenario file; the paths in it are relative to its folder.
-    allow_outside
-        Let paths lead out of the workspace: the repository that holds the file, else its folder.
-
-    Raises
-    ------
-    FileFormatError, InvalidInputError
-        With file, line, field, value, rule and remedy of the first problem.
-    """
-    path = Path(path)
-    check_input(path, "scenario", "give the path of a scenario file, or run pipesim init")
-    content = read_bytes(path, MAX_DOCUMENT_BYTES)
-    document = parse_yaml(decode_text(content, path.name), path.name)
-    workspace = Workspace.around(path, allow_outside=allow_outside)
-    return scenario_of(document, workspace, (InputFile.of(path.name, content),))
-
-
-def scenario_from_dict(data: dict[str, Any], folder: str | Path = ".") -> Scenario:
-    """Return the scenario that plain data describes, as its YAML file would.
-
-    Raises
-    ------
-    FileFormatError, InvalidInputError
-        As :func:`load_scenario`.
-    """
-    return scenario_of(plain_document(data, "scenario"), Workspace.around(Path(folder)), ())
-
-
-def scenario_of(document: YamlDocument, workspace: Workspace, inputs: tuple[InputFile, ...]) -> Scenario:
-    """Return the scenario that a document describes, with the files that it names read."""
-    file = validated(ScenarioFile, document)
-    profiles, profile_inputs = _load_profiles(file, document, workspace)
-    catalogue, price_inputs = _load_catalogue(file, document, workspace)
-    trace_path = None
-    if isinstance(file.traffic, RecordedTraffic):
-        trace_path = workspace.locate(file.traffic.file, document.where(("traffic", "file")), "traces")
-    scenario = Scenario(file, profiles, catalogue, trace_path, (*inputs, *profile_inputs, *price_inputs))
-    _check_whole(scenario, document)
-    return scenario
-
-
-def _load_profiles(
-    file: ScenarioFile, document: YamlDocument, workspace: Workspace
-) -> tuple[ProfileSet, list[InputFile]]:
-    if isinstance(file.profiles, dict):
-        return _inline_profiles(file.profiles, document), []
-    references = (file.profiles,) if isinstance(file.profiles, str) else file.profiles
-    profiles, inputs = ProfileSet({}), []
-    for index, reference in enumerate(references):
-        place: tuple[str | int, ...] = ("profiles",) if isinstance(file.profiles, str) else ("profiles", index)
-        path = workspace.locate(reference, document.where(place), "profiles")
-        content = read_bytes(path, MAX_TABLE_BYTES)
-        profiles = profiles.united(parse_profiles(content, reference))
-        inputs.append(InputFile.of(reference, content))
-    return profiles, inputs
-
-
-def _inline_profiles(inline: InlineProfiles, document: YamlDocument) -> ProfileSet:
-    return profile_set(
-        (
-            document.where(("profiles", model, hardware, size)),
-            ProfilePoint(model=model, hardware=hardware, batch_size=size, latency_ms=latency_ns / 1e6),
-        )
-        for model, curves in inline.items()
-        for hardware, curve in curves.items()
-        for size, latency_ns in curve.items()
-    )
-
-
-def _load_catalogue(
-    file: ScenarioFile, document: YamlDocument, workspace: Workspace
-) -> tuple[Catalogue, list[InputFile]]:
-    if isinstance(file.prices, Catalogue):
-        return file.prices, []
-    path = workspace.locate(file.prices, document.where(("prices",)), "prices")
-    content = read_bytes(path, MAX_DOCUMENT_BYTES)
-    return parse_catalogue(content, path.name), [InputFile.of(file.prices, content)]
-
-
-def _check_whole(scenario: Scenario, document: YamlDocument) -> None:
-    """Check what no part can check alone: models have profiles, hardware has prices, stages have choices."""
-    pipeline, search, catalogue = scenario.pipeline, scenario.file.search, scenario.catalogue
-    for name, stage in pipeline.stages.items():
-        where = document.where(("pipeline", name, "model"))
-        hardware = scenario.profiles.hardware_of(stage.model)
-        if not hardware:
-            raise invalid(where, stage.model, "has no profile", describe_missing(stage.model, scenario.profiles))
-        if not set(hardware) & set(catalogue.names):
-            raise invalid(
-                where,
-                stage.model,
-                f"is profiled on {', '.join(hardware)} only, and none of it has a price",
-                f"prices know {', '.join(catalogue.names)}",
-            )
-    listed: list[tuple[tuple[str, ...], tuple[str, ...]]] = [(("search", "hardware"), search.hardware or ())]
-    for name, limits in search.stages.items():
-        if name not in pipeline.stages:
-            raise invalid(
-                document.where(("search", "stages", name)),
-                name,
-                "is not a stage",
-                f"use one of {', '.join(pipeline.stages)}",
-            )
-        listed.append((("search", "stages", name, "hardware"), limits.hardware or ()))
-    for place, names in listed:
-        for hardware_name in names:
-            if hardware_name not in catalogue.names:
-                raise invalid(
-                    document.where(place), hardware_name, "has no price", f"use one of {', '.join(catalogue.names)}"
-                )
-    try:
-        _ = scenario.space
-    except InvalidInputError as error:
-        raise InvalidInputError(error.reason, document.where(("search", *error.where.split(".")))) from None

@@ -1,7 +1,24 @@
 """The search for the cheapest plan that meets the objectives."""
 
-from pipesim.planner.greedy import plan_greedily
-from pipesim.planner.planning import plan
-from pipesim.planner.result import FeasiblePlan, Infeasible, OutOfBudget, PlanningResult
+from pipesim.planner.comparison import Comparison, compare
+from pipesim.planner.evaluator import Budget, Question, State
+from pipesim.planner.planning import METHODS, Method, plan
+from pipesim.planner.result import FeasiblePlan, Infeasible, MissedPlan, OutOfBudget, PlanningResult
+from pipesim.planner.robust import question_of
 
-__all__ = ["FeasiblePlan", "Infeasible", "OutOfBudget", "PlanningResult", "plan", "plan_greedily"]
+__all__ = [
+    "METHODS",
+    "Budget",
+    "Comparison",
+    "FeasiblePlan",
+    "Infeasible",
+    "Method",
+    "MissedPlan",
+    "OutOfBudget",
+    "PlanningResult",
+    "Question",
+    "State",
+    "compare",
+    "plan",
+    "question_of",
+]

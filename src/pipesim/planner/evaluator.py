@@ -1,69 +1,246 @@
-"""Plans put to the test: does a plan meet the objectives on the workload? Each plan is simulated once."""
+"""Plans put to the test: does a plan meet the objectives on every workload? Nothing is simulated twice."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 
-from pipesim.engine import Workload
+from pipesim.engine import Workload, available_cores
 from pipesim.engine.bounds import full_batch_throughput_qps, least_service_ns, unqueued_latency_ns
+from pipesim.engine.inputs import check_clock
+from pipesim.engine.quantiles import quantile_interval_ns
 from pipesim.engine.run import Integers
-from pipesim.model import Plan, StagePlan
+from pipesim.model import Plan, StagePlan, StageSpace
+from pipesim.planner.money import Money
 
-Progress = Callable[[int, Decimal | None], None]
-"""Called after each simulation with how many there were and the cost of the best feasible plan so far, if any."""
-
-
-class OutOfEvaluationsError(Exception):
-    """The budget of simulations is used up. For the planner only: it never reaches a caller."""
+BLOCK = 8
+"""How many parts are tested side by side: the same number on every machine, so that searches are the same."""
 
 
-class Evaluator:
-    """Answers whether plans are feasible, and remembers.
+Part = tuple[tuple[int, StagePlan], ...]
+"""Settings of some stages, by their place in topological order; each comes after those that feed it."""
+
+
+class State(NamedTuple):
+    """How far a search has come."""
+
+    evaluations: int
+    best_usd_per_hour: Decimal | None
+    """The cost of the cheapest feasible plan so far, if any."""
+    bound_usd_per_hour: Decimal | None
+    """A cost that no feasible plan is below, if one is known."""
+
+
+Progress = Callable[[State], None]
+"""Called after each simulation."""
+
+
+class StopSearchError(Exception):
+    """The budget of a search is used up. For the planner only: it never reaches a caller."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a plan must stand: one workload or several, and how surely.
 
     Parameters
     ----------
-    workload
-        What every plan is put through.
-    max_evaluations
-        How many simulations may be run.
-    progress
-        Called after each.
+    workloads
+        A plan must meet the objectives on each; the first one is reported. Their scenarios share pipeline, search space
+        and prices.
+    confident
+        Whether the upper end of each objective's confidence interval must meet its bound, too.
+    held_out
+        A workload that the plan is not made for, but judged on.
     """
 
-    def __init__(self, workload: Workload, max_evaluations: int, progress: Progress | None = None) -> None:
-        from pipesim.engine.compiled import Departures, meets_limits  # here, because numba takes its time to import
+    workloads: tuple[Workload, ...]
+    confident: bool = False
+    held_out: Workload | None = None
 
-        self._meets_limits, self._departures = meets_limits, Departures()
-        self.workload = workload
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much a search may take.
+
+    Parameters
+    ----------
+    max_evaluations
+        Tests of plans, or of parts of plans. A search that ends by it is the same on every machine.
+    time_limit_s
+        Seconds; a search that ends by it is not reproducible.
+    threads
+        How many tests go on side by side, by default as many as this process may use cores. It changes no result.
+    """
+
+    max_evaluations: int
+    time_limit_s: float | None = None
+    threads: int | None = None
+
+
+class Evaluator:
+    """Answers whether plans, and parts of plans, meet all objectives, and remembers.
+
+    Parameters
+    ----------
+    question
+        What every plan is put through.
+    budget
+        How much that may take.
+    progress
+        Called after each simulation.
+    """
+
+    def __init__(self, question: Question, budget: Budget, progress: Progress | None = None) -> None:
+        from pipesim.engine.compiled import Trials  # here, because numba takes its time to import
+
+        self.question, self.workload = question, question.workloads[0]
+        self.scenario = self.workload.scenario
+        self.space: Mapping[str, StageSpace] = self.scenario.space
+        self.order = self.workload.routes.names
+        self.money = Money(self.scenario)
         self.evaluations = 0
-        self.cheapest: Decimal | None = None
-        self._limits = workload.miss_limits(workload.scenario.slos)
-        self._max_evaluations = max_evaluations
-        self._progress = progress
-        self._known: dict[object, bool] = {}
+        self.best: Plan | None = None
+        self.bound_usd_per_hour: Decimal | None = None
+        self.stopped_by: str | None = None
+        self._budget, self._progress = budget, progress
+        self._deadline = None if budget.time_limit_s is None else time.monotonic() + budget.time_limit_s
+        largest = {
+            name: [_setting(option.hardware, option.batch_sizes[-1]) for option in stage.options]
+            for name, stage in self.space.items()
+        }
+        self._limits, self._trials = [], []
+        for workload in question.workloads:
+            _check_clock(workload, largest)
+            self._limits.append(workload.miss_limits(workload.scenario.slos))
+            self._trials.append(Trials(workload, self._limits[-1], least_services_ns(workload, largest)))
+        self._seen: set[Part] = set()
         self._throughputs: dict[tuple[str, str, int], float] = {}
+        self._threads = budget.threads or available_cores()
+        self.pool = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
+
+    @property
+    def best_usd_per_hour(self) -> Decimal | None:
+        """Return the cost of the cheapest feasible plan so far."""
+        return None if self.best is None else self.cost(self.best)
 
     def feasible(self, plan: Plan) -> bool:
-        """Return whether the plan meets all objectives.
+        """Return whether the plan is within the quotas and meets all objectives.
 
         Raises
         ------
-        OutOfEvaluationsError
+        StopSearchError
             If that takes a simulation and the budget is used up.
         """
-        key = tuple(plan.stages.items())
-        if key not in self._known:
-            if self.evaluations == self._max_evaluations:
-                raise OutOfEvaluationsError
-            self.evaluations += 1
-            inputs = self.workload.engine_inputs(plan)
-            self._known[key] = self._meets_limits(inputs, self._limits, self._departures)
-            if self._known[key] and (self.cheapest is None or self.cost(plan) < self.cheapest):
-                self.cheapest = self.cost(plan)
-            if self._progress is not None:
-                self._progress(self.evaluations, self.cheapest)
-        return self._known[key]
+        return not self.scenario.over_quota(plan) and self.test([self.part(plan)])[0] is not None
+
+    def stands(self, plan: Plan) -> bool:
+        """Return the same, whatever is left of the budget."""
+        return not self.scenario.over_quota(plan) and self._test(self.part(plan)) is not None
+
+    def part(self, plan: Plan) -> Part:
+        """Return a whole plan as the part that has all stages."""
+        return tuple((index, plan.stages[name]) for index, name in enumerate(self.order))
+
+    def test(self, parts: Sequence[Part]) -> list[object | None]:
+        """Return for each part of a plan whether it can be part of a feasible one, and for a whole plan whether it is.
+
+        Parameters
+        ----------
+        parts
+            Each names stages by their place in topological order, in an order in which every stage comes after those
+            that feed it.
+
+        Returns
+        -------
+        list
+            None where a part fails; else something that is equal for parts that fare equally, whatever follows.
+
+        Raises
+        ------
+        StopSearchError
+            If the budget is used up; what could be tested has been.
+        """
+        left = self._budget.max_evaluations - self.evaluations
+        new: list[Part] = []
+        stops = False
+        for index, part in enumerate(parts):
+            if part in self._seen:
+                continue
+            if len(new) == left:
+                parts, stops = parts[:index], True
+                break
+            self._seen.add(part)
+            new.append(part)
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            self.stopped_by = "time limit"
+            raise StopSearchError
+        run = map if self.pool is None or len(parts) == 1 else self.pool.map
+        outcomes = list(run(self._test, parts))
+        self.evaluations += len(new)
+        for part, outcome in zip(parts, outcomes, strict=True):
+            if outcome is not None and len(part) == len(self.order):
+                plan = self.plan(part)
+                if self.best is None or self.cost(plan) < self.cost(self.best):
+                    self.best = plan
+        if new and self._progress is not None:
+            self._progress(State(self.evaluations, self.best_usd_per_hour, self.bound_usd_per_hour))
+        if stops:
+            self.stopped_by = "budget"
+            raise StopSearchError
+        return outcomes
+
+    def plan(self, part: Iterable[tuple[int, StagePlan]]) -> Plan:
+        """Return the plan that a part with all stages is; its stages are in the order of the file."""
+        chosen = {self.order[index]: setting for index, setting in part}
+        return Plan.model_construct(stages={name: chosen[name] for name in self.space})
+
+    def _test(self, part: Part) -> object | None:
+        keys = []
+        for trials in self._trials:
+            trial = trials.test(part)
+            if not trial.passed:
+                return None
+            keys.append(trial.keys)
+        if self.question.confident and len(part) == len(self.order) and not self._is_confident(part):
+            return None
+        return tuple(keys)
+
+    def _is_confident(self, part: Part) -> bool:
+        """Return whether the upper ends of the confidence intervals meet the bounds."""
+        for workload, trials in zip(self.question.workloads, self._trials, strict=True):
+            latency_ns = trials.finish_ns(part) - workload.trace.times_ns
+            for slo in workload.scenario.slos:
+                concerned = latency_ns[workload.concerned(slo)]
+                if concerned.size and not quantile_interval_ns(concerned, slo.quantile).high <= slo.bound_ns:
+                    return False
+        return True
+
+    def excess(self, plan: Plan) -> float:
+        """Return how far the plan misses its worst objective, 0 if it is feasible.
+
+        It is the share of its queries that miss beyond those that may, plus the median of how much too late those are,
+        relative to the bound and squeezed into 0 … 1: of two plans that are overrun the less late one is better.
+        """
+        if self.feasible(plan):
+            return 0.0
+        worst = 0.0
+        for workload, limits, trials in zip(self.question.workloads, self._limits, self._trials, strict=True):
+            latency_ns = trials.finish_ns(self.part(plan)) - workload.trace.times_ns
+            for limit in limits:
+                beyond = limit.misses(latency_ns) - limit.allowed
+                if not (beyond > 0).any():
+                    continue
+                late = latency_ns[(latency_ns > limit.bound_ns) & (limit.group >= 0)]
+                lateness = float(np.median(late)) / limit.bound_ns - 1
+                share = float(beyond.max()) / max(1, int(np.count_nonzero(limit.group >= 0)))
+                worst = max(worst, share + lateness / (1 + lateness))
+        return worst or 1e-9  # only the confidence interval misses
 
     def feasible_without_queues(self, settings: Mapping[str, Sequence[StagePlan]]) -> bool:
         """Return whether the objectives hold if no item ever waits: if not, no plan of these settings is feasible.
@@ -74,35 +251,83 @@ class Evaluator:
             What each stage may run on. Of every setting the time below which it serves no item is taken (see
             :func:`pipesim.engine.bounds.least_service_ns`), and of those the least for each item.
         """
-        latency_ns = least_latency_ns(self.workload, settings)
-        return not any(limit.is_missed(latency_ns) for limit in self._limits)
+        for workload, limits in zip(self.question.workloads, self._limits, strict=True):
+            latency_ns = least_latency_ns(workload, settings)
+            if any(limit.is_missed(latency_ns) for limit in limits):
+                return False
+        return True
+
+    def room(self, plan: Plan) -> float:
+        """Return by how much of its bound the worst objective could be tighter."""
+        room = 1.0
+        for workload, limits, trials in zip(self.question.workloads, self._limits, self._trials, strict=True):
+            latency_ns = trials.finish_ns(self.part(plan)) - workload.trace.times_ns
+            for limit in limits:
+                reached_ns = limit.quantiles_ns(latency_ns)
+                room = min(room, 1.0 - float(reached_ns.max(initial=0)) / float(limit.bound_ns))
+        return room
+
+    def prefer(self, plan: Plan) -> None:
+        """Take a feasible plan for the best one, which costs as much."""
+        self.best = plan
+
+    @contextmanager
+    def at_most(self, share: float) -> Iterator[None]:
+        """Let what follows take no more than a share of the tests that are left."""
+        budget = self._budget
+        left = budget.max_evaluations - self.evaluations
+        self._budget = replace(budget, max_evaluations=self.evaluations + int(share * left))
+        yield
+        self._budget = budget
 
     def bottleneck(self, plan: Plan, stages: Iterable[str]) -> str:
         """Return which of some stages can serve the fewest queries per second in full batches, the first of equals."""
-        return min(stages, key=lambda stage: self._throughput_qps(plan, stage))
+        return min(
+            stages, key=lambda stage: plan.stages[stage].replicas * self.throughput_qps(stage, plan.stages[stage])
+        )
 
-    def _throughput_qps(self, plan: Plan, stage: str) -> float:
-        chosen = plan.stages[stage]
+    def throughput_qps(self, stage: str, chosen: StagePlan) -> float:
+        """Return the queries a second that one replica of a stage serves in full batches."""
         key = stage, chosen.hardware, chosen.max_batch_size
         if key not in self._throughputs:
-            inputs = self.workload.engine_inputs(plan)
-            found = next(inputs for inputs in inputs.stages if inputs.name == stage)
-            self._throughputs[key] = full_batch_throughput_qps(found)
-        return chosen.replicas * self._throughputs[key]
+            self._throughputs[key] = full_batch_throughput_qps(self.workload.stage_inputs(stage, chosen))
+        return self._throughputs[key]
 
     def cost(self, plan: Plan) -> Decimal:
-        """Return what the plan costs an hour."""
-        return plan.cost_usd_per_hour(self.workload.scenario.catalogue)
+        """Return what the plan costs an hour, with what its changes against the previous plan are counted as."""
+        return self.scenario.weighed_cost_usd_per_hour(plan)
+
+    def close(self) -> None:
+        """Let the threads go."""
+        if self.pool is not None:
+            self.pool.shutdown()
+
+
+def _setting(hardware: str, max_batch_size: int) -> StagePlan:
+    return StagePlan(hardware=hardware, replicas=1, max_batch_size=max_batch_size)
+
+
+def _check_clock(workload: Workload, settings: Mapping[str, Sequence[StagePlan]]) -> None:
+    """Check that the clock cannot overflow, whichever of these settings a plan has."""
+    inputs = workload.engine_inputs(Plan(stages={name: some[0] for name, some in settings.items()}))
+    longest_ns = [
+        max(workload.stage_inputs(name, setting).longest_ns for setting in settings[name])
+        for name in workload.routes.names
+    ]
+    latest_ns = int(inputs.arrival_ns[-1]) if inputs.queries else 0
+    check_clock(inputs, [stage.items for stage in inputs.stages], longest_ns, latest_ns)
+
+
+def least_services_ns(workload: Workload, settings: Mapping[str, Sequence[StagePlan]]) -> list[Integers]:
+    """Return for each stage a time below which no item is served, whichever of these settings it has."""
+    least = []
+    for name in workload.routes.names:
+        service = [least_service_ns(workload.stage_inputs(name, setting)) for setting in settings[name]]
+        least.append(np.asarray(np.minimum.reduce(service)))
+    return least
 
 
 def least_latency_ns(workload: Workload, settings: Mapping[str, Sequence[StagePlan]]) -> Integers:
     """Return a latency below which no query stays, whichever of these settings a plan has, shape ``(queries,)``."""
-    rounds = max(map(len, settings.values()))
-    least: list[Integers] | None = None
-    for index in range(rounds):
-        plan = Plan(stages={name: some[min(index, len(some) - 1)] for name, some in settings.items()})
-        inputs = workload.engine_inputs(plan)
-        service = [least_service_ns(stage) for stage in inputs.stages]
-        least = service if least is None else [np.minimum(*pair) for pair in zip(least, service, strict=True)]
-    assert least is not None
-    return unqueued_latency_ns(inputs, least)
+    inputs = workload.engine_inputs(Plan(stages={name: some[0] for name, some in settings.items()}))
+    return unqueued_latency_ns(inputs, least_services_ns(workload, settings))

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from pipesim import units
@@ -68,16 +67,20 @@ def caveats(result: SimulationResult | Summary) -> tuple[str, ...]:
             f"{stage} can serve {headroom:.0%} of what arrives: with a longer trace its backlog would go on growing"
         )
     for outcome in result.slos:
+        place, remedy = "", "use a longer trace"
+        if outcome.slo.every_ns is not None:
+            place, remedy = " of the worst window", "use longer windows"
         if not outcome.queries:
             notes.append(f"{outcome.slo}: there are no queries, so nothing was tested")
         elif outcome.met and outcome.allowed_misses < _FEW_MISSES:
-            notes.append(f"{outcome.slo}: {outcome.queries:,} queries are too few to test it; use a longer trace")
+            notes.append(f"{outcome.slo}: {outcome.queries:,} queries{place} are too few to test it; {remedy}")
         elif isinstance(result, Summary) and math.isnan(outcome.interval_ns.low):
             notes.append(
-                f"{outcome.slo}: there is no confidence interval, as that takes a series of 20 intervals or more"
+                f"{outcome.slo}: there is no confidence interval, as that takes a series of 20 intervals or more{place}"
             )
         elif outcome.met and outcome.interval_ns.high > outcome.slo.bound_ns:
-            notes.append(f"{outcome.slo}: met here, but the 95 % interval crosses the bound; use a longer trace")
+            notes.append(f"{outcome.slo}: met here, but the 95 % interval{place} crosses the bound; {remedy}")
+    notes.extend(scenario.caveats)
     for stage, chosen in result.plan.stages.items():
         notes.extend(scenario.profiles[scenario.pipeline.stages[stage].model, chosen.hardware].caveats)
     return tuple(dict.fromkeys(notes))
@@ -87,9 +90,9 @@ def describe_service_limit(workload: Workload, settings: Mapping[str, Sequence[S
     """Return why no plan of these settings can meet an objective: even without queues it is exceeded."""
     latency_ns = least_latency_ns(workload, settings)
     broken: list[tuple[Slo, int]] = []
-    for slo in workload.scenario.slos:
-        concerned = np.sort(latency_ns[workload.concerned(slo)])
-        reached_ns = int(concerned[concerned.size - slo.allowed_misses(concerned.size) - 1]) if concerned.size else 0
+    slos = workload.scenario.slos
+    for slo, limit in zip(slos, workload.miss_limits(slos), strict=True):
+        reached_ns = int(limit.quantiles_ns(latency_ns).max())
         if reached_ns > slo.bound_ns:
             broken.append((slo, reached_ns))
     slo, reached_ns = broken[0]
@@ -143,4 +146,38 @@ def describe_queueing_limit(result: SimulationResult) -> Explanation:
         remedies.append(f"Lower the load: {share:.0%} of it would fit.")
     elif share >= 1:
         remedies.append("Smooth the bursts: the mean load fits, its peaks do not.")
+    return reason, tuple(remedies)
+
+
+def describe_bound(workload: Workload, dead_stages: Sequence[str]) -> Explanation:
+    """Return why no plan can meet the objectives, as the bound has it.
+
+    Parameters
+    ----------
+    workload
+        The scenario and its traffic.
+    dead_stages
+        Stages that alone make too many queries late, whatever they run on; none if it takes several together.
+    """
+    space = workload.scenario.space
+    objectives = " and ".join(str(slo) for slo in workload.scenario.slos)
+    if dead_stages:
+        stage = dead_stages[0]
+        most = space[stage].max_replicas
+        replicas = "1 replica" if most == 1 else f"{most:,} replicas"
+        reason = (
+            f"Too many queries come at a time for {stage}: even {replicas}, the most that the search space allows, "
+            f"on whatever hardware cannot serve enough of them in time for {objectives}."
+        )
+        remedies = [
+            f"Raise search.max_replicas, or max_replicas of {stage}.",
+            f"Add hardware for {stage}, or larger batches.",
+            "Raise the bound: then bursts can be served over a longer time.",
+        ]
+    else:
+        reason = (
+            f"Each stage alone can be fast enough for {objectives}, but no combination of hardware, replicas and batch "
+            "sizes in the search space is, and within the quotas: the traffic takes large batches, and these take time."
+        )
+        remedies = ["Raise search.max_replicas or the quotas.", "Add faster hardware.", "Raise the bound."]
     return reason, tuple(remedies)

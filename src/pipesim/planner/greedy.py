@@ -22,12 +22,11 @@ from typing import Literal
 
 import pandas as pd
 
-from pipesim.engine import Workload, simulate
+from pipesim.engine import simulate
 from pipesim.model import HardwareOption, Plan, StagePlan
-from pipesim.planner.evaluator import Evaluator, OutOfEvaluationsError, Progress
+from pipesim.planner.evaluator import Evaluator, StopSearchError
 from pipesim.planner.explain import describe_queueing_limit, describe_service_limit
-from pipesim.planner.result import FeasiblePlan, Infeasible, OutOfBudget, PlanningResult
-from pipesim.planner.verification import verify
+from pipesim.planner.finding import Finding, Obstacle
 
 Action = Literal["initialise", "add replica", "remove replica", "downgrade hardware", "increase batch"]
 
@@ -60,43 +59,25 @@ class _History:
         return pd.DataFrame(self._rows, columns=list(self.COLUMNS))
 
 
-def plan_greedily(workload: Workload, *, max_evaluations: int, progress: Progress | None = None) -> PlanningResult:
+def plan_greedily(evaluator: Evaluator) -> Finding:
     """Return the plan that InferLine's greedy planner finds.
 
-    Parameters
-    ----------
-    workload
-        The scenario and its traffic.
-    max_evaluations
-        How many simulations may be run; the result says so if they do not suffice.
-    progress
-        Called after each simulation.
-
-    Returns
-    -------
-    PlanningResult
-        A :class:`FeasiblePlan`; or :class:`Infeasible`, if the service time alone exceeds an objective (which is a
-        proof), or the most replicas and the largest batches on the fastest hardware do not meet it (which is none); or
-        :class:`OutOfBudget`.
+    If it finds none, that is a proof if the service time alone exceeds an objective; it is none if the most replicas
+    and the largest batches on the fastest hardware do not meet it.
     """
-    evaluator = Evaluator(workload, max_evaluations, progress)
     history = _History(evaluator)
     best: Plan | None = None
-    complete = True
     try:
         outcome = _initialise(evaluator, history)
-        if isinstance(outcome, Infeasible):
-            return outcome
+        if isinstance(outcome, Obstacle):
+            return Finding(None, history.frame(), obstacle=outcome)
         following: Plan | None = outcome
         while following is not None:
             best = following
             following = _next_plan(evaluator, history, best)
-    except OutOfEvaluationsError:
-        complete = False
-    if best is None:
-        return OutOfBudget(workload, "greedy", history.frame(), evaluator.evaluations)
-    result = simulate(workload, best)
-    return FeasiblePlan(workload, "greedy", history.frame(), evaluator.evaluations, result, verify(result), complete)
+    except StopSearchError:
+        return Finding(best, history.frame(), complete=False)
+    return Finding(best, history.frame())
 
 
 def fastest(options: tuple[HardwareOption, ...]) -> HardwareOption:
@@ -111,15 +92,14 @@ def fastest(options: tuple[HardwareOption, ...]) -> HardwareOption:
     )
 
 
-def _initialise(evaluator: Evaluator, history: _History) -> Plan | Infeasible:
+def _initialise(evaluator: Evaluator, history: _History) -> Plan | Obstacle:
     """Return the first feasible plan (algorithm 1): batch 1, best hardware, replicas added at the bottleneck."""
     workload, space = evaluator.workload, evaluator.workload.scenario.space
     allowed = {
         name: [_setting(option, option.batch_sizes[-1], 1) for option in stage.options] for name, stage in space.items()
     }
     if not evaluator.feasible_without_queues(allowed):
-        why = describe_service_limit(workload, allowed)
-        return Infeasible(workload, "greedy", history.frame(), evaluator.evaluations, True, *why)
+        return Obstacle(True, *describe_service_limit(workload, allowed))
     options = {name: fastest(stage.options) for name, stage in space.items()}
     plan = Plan(
         stages={
@@ -132,8 +112,7 @@ def _initialise(evaluator: Evaluator, history: _History) -> Plan | Infeasible:
         growing = [name for name, stage in plan.stages.items() if stage.replicas < space[name].max_replicas]
         batching = [name for name in plan.stages if _larger_batch(evaluator, plan, name) is not None]
         if not growing and not batching:
-            why = describe_queueing_limit(simulate(workload, plan))
-            return Infeasible(workload, "greedy", history.frame(), evaluator.evaluations, False, *why)
+            return Obstacle(False, *describe_queueing_limit(simulate(workload, plan)))
         stage = evaluator.bottleneck(plan, growing or batching)
         larger = _larger_batch(evaluator, plan, stage)
         if growing or larger is None:

@@ -1,30 +1,132 @@
-"""The one way into the planner."""
+"""The one way into the planner: a question, a method and a budget go in, an answer comes out."""
 
-from pipesim.engine import Workload
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import pandas as pd
+
+from pipesim.engine import Workload, simulate
+from pipesim.errors import invalid
 from pipesim.model import Scenario
-from pipesim.planner.evaluator import Progress
+from pipesim.planner.ceiling import ceil_plan
+from pipesim.planner.coarse import coarse_grained_plan
+from pipesim.planner.evaluator import Budget, Evaluator, Progress, Question, StopSearchError
+from pipesim.planner.evolution import evolve
+from pipesim.planner.exact import enumerate_plans
+from pipesim.planner.finding import Finding, Obstacle
 from pipesim.planner.greedy import plan_greedily
-from pipesim.planner.result import PlanningResult
+from pipesim.planner.result import FeasiblePlan, Infeasible, MissedPlan, OutOfBudget, PlanningResult
+from pipesim.planner.search import search
+from pipesim.planner.verification import verify
+
+Method = Literal["search", "greedy", "evolution", "exact", "cg-mean", "cg-peak", "ceil"]
+METHODS: tuple[Method, ...] = get_args(Method)
+MAX_EVALUATIONS = 10_000
+"""Tests of plans that a search may take if nothing else is said."""
 
 
 def plan(
-    scenario: Scenario | Workload, *, max_evaluations: int = 10_000, progress: Progress | None = None
+    scenario: Scenario | Workload | Question,
+    *,
+    method: Method = "search",
+    max_evaluations: int = MAX_EVALUATIONS,
+    time_limit_s: float | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
 ) -> PlanningResult:
     """Return the cheapest plan found that meets the scenario's objectives, or why there is none.
 
     Parameters
     ----------
     scenario
-        The scenario, or its workload if it is at hand.
+        The scenario; its workload if that is at hand; or a question that asks for more (:func:`question_of`).
+    method
+        ``search`` finds the cheapest plan it can, and how far it can be from the cheapest there is; ``greedy`` is
+        InferLine's planner, ``evolution`` is differential evolution, ``exact`` tries all plans in order of cost;
+        ``cg-mean`` and ``cg-peak`` are InferLine's coarse-grained baselines and ``ceil`` is division: these three do
+        not simulate, and their plans may miss.
     max_evaluations
-        How many simulations may be run.
+        How many tests of plans, or of parts of plans, may be made.
+    time_limit_s
+        After how many seconds to stop with what was found. The result then says that it is not reproducible, as it does
+        after an interruption from the keyboard.
+    threads
+        How many tests go on at once, by default as many as this process may use cores. It changes no result.
     progress
-        Called after each simulation with how many there were and the cost of the cheapest feasible plan.
+        Called after each test with where the search stands.
 
     Raises
     ------
     FileFormatError, InvalidInputError
-        If the traffic cannot be read, or does not carry what the pipeline needs.
+        If the traffic cannot be read, or does not carry what the pipeline needs, or an argument is out of range.
     """
-    workload = scenario if isinstance(scenario, Workload) else Workload.of(scenario)
-    return plan_greedily(workload, max_evaluations=max_evaluations, progress=progress)
+    if method not in METHODS:
+        raise invalid("method", method, "is not known", f"use one of {', '.join(METHODS)}")
+    if max_evaluations < 1:
+        raise invalid("max_evaluations", max_evaluations, "is not allowed", "use at least 1")
+    if time_limit_s is not None and not time_limit_s > 0:
+        raise invalid("time_limit_s", time_limit_s, "is not allowed", "use more than 0")
+    question = _question(scenario)
+    evaluator = Evaluator(question, Budget(max_evaluations, time_limit_s, threads), progress)
+    try:
+        finding = _METHODS[method](evaluator)
+    except KeyboardInterrupt:
+        if evaluator.best is None:
+            raise
+        evaluator.stopped_by = "keyboard"
+        finding = Finding(evaluator.best, pd.DataFrame(), complete=False)
+    finally:
+        evaluator.close()
+    return _answer(evaluator, method, finding)
+
+
+def _question(scenario: Scenario | Workload | Question) -> Question:
+    if isinstance(scenario, Question):
+        return scenario
+    return Question((scenario if isinstance(scenario, Workload) else Workload.of(scenario),))
+
+
+def _answer(evaluator: Evaluator, method: Method, finding: Finding) -> PlanningResult:
+    common = (evaluator.question, method, finding.history, evaluator.evaluations, evaluator.bound_usd_per_hour)
+    if finding.plan is None:
+        if finding.obstacle is not None:
+            why = finding.obstacle
+            return Infeasible(*common, why.proved, why.reason, why.remedies)
+        return OutOfBudget(*common)
+    result = simulate(evaluator.workload, finding.plan)
+    verification = verify(result)
+    if method in _RULES and not evaluator.stands(finding.plan):
+        return MissedPlan(*common, result, verification)
+    reproducible = evaluator.stopped_by not in ("time limit", "keyboard")
+    return FeasiblePlan(*common, result, verification, finding.complete, reproducible, finding.proof)
+
+
+def _by_rule(rule: Callable[[Evaluator], object]) -> Callable[[Evaluator], Finding]:
+    def method(evaluator: Evaluator) -> Finding:
+        plan = rule(evaluator)
+        if plan is None:
+            reason = "No number of copies of the whole pipeline, with one batch size, meets the bound and the rate."
+            obstacle = Obstacle(False, reason, ("Use another method.",))
+            return Finding(None, pd.DataFrame(), obstacle=obstacle)
+        return Finding(plan, pd.DataFrame())  # type: ignore[arg-type]
+
+    return method
+
+
+def _evolution(evaluator: Evaluator) -> Finding:
+    try:
+        return Finding(evolve(evaluator, seed=evaluator.scenario.seed), pd.DataFrame())
+    except StopSearchError:
+        return Finding(evaluator.best, pd.DataFrame(), complete=False)
+
+
+_RULES = ("cg-mean", "cg-peak", "ceil")
+_METHODS: dict[Method, Callable[[Evaluator], Finding]] = {
+    "search": search,
+    "greedy": plan_greedily,
+    "evolution": _evolution,
+    "exact": enumerate_plans,
+    "cg-mean": _by_rule(lambda evaluator: coarse_grained_plan(evaluator.workload, "mean")),
+    "cg-peak": _by_rule(lambda evaluator: coarse_grained_plan(evaluator.workload, "peak")),
+    "ceil": _by_rule(lambda evaluator: ceil_plan(evaluator.workload)),
+}

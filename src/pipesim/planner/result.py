@@ -1,12 +1,15 @@
-"""What a planner answers: a feasible plan, why there is none, or that its budget did not suffice."""
+"""What a planner answers: a feasible plan, one that misses, why there is none, or that its budget did not suffice."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 
 import pandas as pd
 
-from pipesim.engine import SimulationResult, Workload
+from pipesim.engine import SimulationResult, Workload, simulate
+from pipesim.planner.evaluator import Question
 from pipesim.planner.explain import caveats, one_replica_less, tail
+from pipesim.planner.finding import Proof
 from pipesim.planner.verification import Verification
 
 
@@ -16,27 +19,33 @@ class _Answer:
 
     Parameters
     ----------
-    workload
-        The question: scenario and traffic.
+    question
+        Scenario, traffic, and what else a plan must stand.
     method
         The name of the planner.
     history
-        The steps of the search: ``round``, ``action``, ``stage``, the stage's ``hardware``, ``replicas`` and
-        ``max_batch_size`` after it, ``cost_usd_per_hour`` of the plan, whether it was ``feasible`` and ``taken``, and
-        the ``evaluations`` so far.
+        The steps of the search; what a row is depends on the method.
     evaluations
-        Simulations that the search took.
+        Tests of plans, or of parts of plans, that the search took.
+    bound_usd_per_hour
+        A cost that no feasible plan of the search space is below, if the method found one.
     """
 
-    workload: Workload
+    question: Question
     method: str
     history: pd.DataFrame
     evaluations: int
+    bound_usd_per_hour: Decimal | None
+
+    @property
+    def workload(self) -> Workload:
+        """Return the scenario and its traffic."""
+        return self.question.workloads[0]
 
 
 @dataclass(frozen=True)
-class FeasiblePlan(_Answer):
-    """A plan that meets all objectives on the workload.
+class _Planned(_Answer):
+    """An answer with a plan.
 
     Parameters
     ----------
@@ -44,15 +53,10 @@ class FeasiblePlan(_Answer):
         The plan put through the whole trace.
     verification
         Over how much of the trace the reference engine confirmed it.
-    complete
-        Whether the search ended by itself, not by its budget.
     """
 
     simulation: SimulationResult
     verification: Verification
-    complete: bool
-
-    status = "feasible"
 
     @cached_property
     def tail(self) -> pd.DataFrame:
@@ -69,6 +73,56 @@ class FeasiblePlan(_Answer):
         """Return the stage with the least headroom of throughput."""
         return str(self.simulation.stages["throughput_qps"].idxmin())
 
+    @property
+    def weighed_usd_per_hour(self) -> Decimal:
+        """Return what was minimised: the cost, and what changes against the previous plan are counted as."""
+        return self.workload.scenario.weighed_cost_usd_per_hour(self.simulation.plan)
+
+    @cached_property
+    def other_simulations(self) -> tuple[SimulationResult, ...]:
+        """Return the plan put through the other workloads that it must stand, if there are any."""
+        return tuple(simulate(workload, self.simulation.plan) for workload in self.question.workloads[1:])
+
+    @cached_property
+    def validation(self) -> SimulationResult | None:
+        """Return the plan put through the part of the trace that was held out, if one was."""
+        held_out = self.question.held_out
+        return None if held_out is None else simulate(held_out, self.simulation.plan)
+
+
+@dataclass(frozen=True)
+class FeasiblePlan(_Planned):
+    """A plan that meets all objectives on the workload.
+
+    Parameters
+    ----------
+    complete
+        Whether the search ended by itself, not by its budget.
+    reproducible
+        Whether nothing but the inputs, the seed and the budget of tests decided it: no clock, and nobody's patience.
+    proof
+        How much is certain of it.
+    """
+
+    complete: bool
+    reproducible: bool
+    proof: Proof
+
+    @property
+    def status(self) -> str:
+        """Return how much is certain: ``optimal``, ``2-exchange optimal`` (or another number), or ``feasible``."""
+        if self.proof.excluded:
+            return "optimal"
+        return f"{self.proof.exchanged}-exchange optimal" if self.proof.exchanged else "feasible"
+
+    @property
+    def gap(self) -> float | None:
+        """Return how much cheaper, as a share of its cost, another plan could be at most; None without a bound."""
+        if self.bound_usd_per_hour is None:
+            return None
+        cost = self.weighed_usd_per_hour
+        return float(max(Decimal(0), 1 - self.bound_usd_per_hour / cost)) if cost else 0.0
+
     @cached_property
     def one_replica_less(self) -> pd.DataFrame:
         """Return why not less: see :func:`pipesim.planner.explain.one_replica_less`."""
@@ -77,8 +131,24 @@ class FeasiblePlan(_Answer):
     @cached_property
     def caveats(self) -> tuple[str, ...]:
         """Return what a reader should know before buying: see :func:`pipesim.planner.explain.caveats`."""
-        notes = caveats(self.simulation)
-        return notes if self.complete else ("the search was stopped by its budget: a longer one may save more", *notes)
+        notes = list(caveats(self.simulation))
+        if not self.complete:
+            notes.insert(0, "the search was stopped by its budget: a longer one may save more")
+        if not self.reproducible:
+            notes.insert(0, "the search was stopped by the clock: another run may end with another plan")
+        return tuple(notes)
+
+
+@dataclass(frozen=True)
+class MissedPlan(_Planned):
+    """The plan that a rule of thumb gives, which does not meet the objectives."""
+
+    status = "missed"
+
+    @cached_property
+    def caveats(self) -> tuple[str, ...]:
+        """Return what a reader should know."""
+        return caveats(self.simulation)
 
 
 @dataclass(frozen=True)
@@ -104,9 +174,9 @@ class Infeasible(_Answer):
 
 @dataclass(frozen=True)
 class OutOfBudget(_Answer):
-    """The budget of simulations was used up before any feasible plan was found."""
+    """The budget was used up before any feasible plan was found."""
 
     status = "out of time"
 
 
-PlanningResult = FeasiblePlan | Infeasible | OutOfBudget
+PlanningResult = FeasiblePlan | MissedPlan | Infeasible | OutOfBudget

@@ -19,6 +19,8 @@ Indices = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 NEVER = int(np.iinfo(np.int64).max)
+AT_ONCE: Integers = np.zeros(0, np.int64)
+"""Nothing is added to a finish."""
 
 
 class Flow(NamedTuple):
@@ -91,10 +93,11 @@ def joined_flows(flows: Sequence[Flow]) -> Flow:
 
 
 @kernel
-def note_ends(flow: Flow, query_of_item: Indices, ended_ns: Integers, items_left: Indices) -> None:
+def note_ends(flow: Flow, query_of_item: Indices, later_ns: Integers, ended_ns: Integers, items_left: Indices) -> None:
     """Raise the time at which each query has ended to that of its items, and count down the items that are to come.
 
-    An empty `query_of_item` is one item each; without `items_left` nothing is counted.
+    An empty `query_of_item` is one item each; `later_ns` is added to the time of each item, if it is not empty; without
+    `items_left` nothing is counted.
     """
     first = 0
     for group in range(flow.at_ns.size):
@@ -102,7 +105,7 @@ def note_ends(flow: Flow, query_of_item: Indices, ended_ns: Integers, items_left
         for place in range(first, last):
             item = flow.item[place]
             query = query_of_item[item] if query_of_item.size else item
-            ended_ns[query] = max(ended_ns[query], at_ns)
+            ended_ns[query] = max(ended_ns[query], at_ns + later_ns[item] if later_ns.size else at_ns)
             if items_left.size:
                 items_left[query] -= 1
         first = last

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipesim.engine.compiled.admission import admitted
-from pipesim.engine.compiled.flow import NEVER, Flow, Integers, note_ends
+from pipesim.engine.compiled.flow import AT_ONCE, NEVER, Flow, Integers, note_ends
 from pipesim.engine.compiled.records import StageRecord
 from pipesim.engine.compiled.stage import RunningStage, extended
 from pipesim.engine.deliveries import Deliveries
@@ -77,7 +77,7 @@ class PiecewiseRun:
             records.append(running.serve(self._arrivals(index, routes, departures, shifts, until_ns), until_ns))
             departures.append(records[-1].departures())
             if routes.ends_queries[index]:
-                note_ends(departures[-1], routes.query_of_item[index], self._finish_ns, self._items_left)
+                note_ends(departures[-1], routes.query_of_item[index], AT_ONCE, self._finish_ns, self._items_left)
             self._latest_ns = max(self._latest_ns, int(records[-1].batches.finish_ns.max(initial=0)))
         self._routes = routes
         under_way = np.flatnonzero(self._items_left)

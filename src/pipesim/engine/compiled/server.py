@@ -152,13 +152,18 @@ def depart(order: Indices, batches: Batches, item: Indices, departures: Flow) ->
 
 
 @kernel
-def note_finishes(batches: Batches, item: Indices, query_of_item: Indices, ended_ns: Integers) -> None:
-    """Raise the time at which each query has ended to the finish of its items; no `query_of_item` is one item each."""
+def note_finishes(
+    batches: Batches, item: Indices, query_of_item: Indices, later_ns: Integers, ended_ns: Integers
+) -> None:
+    """Raise the time at which each query has ended to the finish of its items; no `query_of_item` is one item each.
+
+    `later_ns` is added to the finish of each item, if it is not empty.
+    """
     first = 0
     for batch in range(batches.end.size):
         finish = batches.finish_ns[batch]
         for place in range(np.uintp(first), np.uintp(batches.end[batch])):
             one = np.uintp(item[place])
             query = np.uintp(query_of_item[one]) if query_of_item.size else one
-            ended_ns[query] = max(ended_ns[query], finish)
+            ended_ns[query] = max(ended_ns[query], finish + later_ns[one] if later_ns.size else finish)
         first = batches.end[batch]

@@ -1,0 +1,101 @@
+"""Questions that ask for more than one run: other luck, other traffic, slower models, a part of the trace held out."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pipesim.engine import Workload
+from pipesim.errors import invalid
+from pipesim.model import Profile, ProfilePoint, Scenario
+from pipesim.model.profile import ProfileSet
+from pipesim.planner.evaluator import Question
+from pipesim.traces import ArrivalTrace, scenario_trace
+
+
+def question_of(
+    scenario: Scenario,
+    *,
+    seeds: Sequence[int] = (),
+    traces: Sequence[ArrivalTrace] = (),
+    profile_error: float = 0.0,
+    holdout: float = 0.0,
+    confident: bool = False,
+) -> Question:
+    """Return a question that a plan must answer on several workloads at once.
+
+    Parameters
+    ----------
+    scenario
+        What is asked; its own traffic and seed come first, and are what the answer reports.
+    seeds
+        Other seeds: the plan must meet the objectives under their luck too (and their traffic, if it is generated).
+    traces
+        Other arrivals that it must stand, with the scenario's seed.
+    profile_error
+        The plan must stand, besides, that every batch takes longer by this share: 0.1 is 10 %.
+    holdout
+        The share of the trace's duration, at its end, that the plan is not made for, but judged on.
+    confident
+        Whether the upper end of each objective's 95 % confidence interval must meet its bound.
+
+    Raises
+    ------
+    InvalidInputError
+        If a share is out of range, or a trace cannot be read or does not carry what the pipeline needs.
+    """
+    if not 0 <= profile_error <= 10:
+        raise invalid("profile_error", profile_error, "is not allowed", "use a share from 0 to 10: 0.1 is 10 %")
+    if not 0 <= holdout < 1:
+        raise invalid("holdout", holdout, "is not allowed", "use a share of the trace, from 0 to below 1")
+    trace, held_out = scenario_trace(scenario), None
+    if holdout:
+        trace, rest = split(trace, holdout)
+        held_out = Workload.of(scenario, rest)
+    asked = [(scenario, trace)]
+    for seed in seeds:
+        other = scenario.with_seed(seed)
+        own = scenario_trace(other)
+        asked.append((other, split(own, holdout)[0] if holdout else own))
+    asked += [(scenario, other) for other in traces]
+    if profile_error:
+        slower = with_slower_profiles(scenario, 1 + profile_error)
+        asked += [(slower.with_seed(one.seed), arrivals) for one, arrivals in asked]
+    return Question(tuple(Workload.of(*one) for one in asked), confident, held_out)
+
+
+def split(trace: ArrivalTrace, holdout: float) -> tuple[ArrivalTrace, ArrivalTrace]:
+    """Return the trace up to an instant, and the trace from then on, which begins anew at time 0.
+
+    Parameters
+    ----------
+    trace
+        All arrivals.
+    holdout
+        The share of its duration that the second part has.
+
+    Raises
+    ------
+    InvalidInputError
+        If one of the parts is without queries.
+    """
+    cut_ns = round(trace.duration_ns * (1 - holdout))
+    count = int(np.searchsorted(trace.times_ns, cut_ns))
+    if not 0 < count < len(trace):
+        raise invalid("holdout", holdout, f"of {len(trace)} queries leaves a part without any", "use a longer trace")
+    first, rest = trace.between(0, count), trace.between(count, len(trace))
+    moved = replace(rest, times_ns=rest.times_ns - cut_ns, duration_ns=trace.duration_ns - cut_ns, epoch_ns=0)
+    return replace(first, duration_ns=cut_ns), moved
+
+
+def with_slower_profiles(scenario: Scenario, factor: float) -> Scenario:
+    """Return the scenario with every latency of every profile multiplied."""
+    profiles = {
+        key: Profile(tuple(_slower(point, factor) for point in profile.points))
+        for key, profile in scenario.profiles.items()
+    }
+    return replace(scenario, profiles=ProfileSet(profiles))
+
+
+def _slower(point: ProfilePoint, factor: float) -> ProfilePoint:
+    return point.model_copy(update={"latency_ms": point.latency_ms * factor})
