@@ -27,7 +27,7 @@ EVERY_20_MS = [20.0 * n for n in range(1, 101)]  # 100 queries in 2 s: 50 a seco
 def workload_of(
     curves: Curves,
     arrivals_ms: list[float] = EVERY_20_MS,
-    slo: str = "200ms",
+    slo: str | dict[str, str] = "200ms",
     prices: Mapping[str, float] | None = None,
     pipeline: dict[str, Any] | None = None,
     attributes: Mapping[str, list[float]] | None = None,
@@ -38,7 +38,7 @@ def workload_of(
     chain = {stage: {"after": [up]} if up else {} for stage, up in zip(curves, before, strict=True)}
     scenario = make_scenario(
         pipeline or chain,
-        slo={"p99": slo},
+        slo={"p99": slo} if isinstance(slo, str) else slo,
         profiles={
             stage: {name: {size: f"{ms:f}ms" for size, ms in curve.items()} for name, curve in by_hardware.items()}
             for stage, by_hardware in curves.items()
@@ -78,9 +78,9 @@ def test_replicas_are_the_offered_rate_over_the_throughput_rounded_up() -> None:
     assert chosen(ceil_plan(workload)) == {"a": ("slow", 2, 1), "b": ("slow", 3, 1)}
 
 
-@pytest.mark.parametrize("service_ms", [20, 60, 140, 180])
+@pytest.mark.parametrize("service_ms", [20, 60, 580, 1160])  # of the last two floats make 29.000000000000004 and so on
 def test_replicas_that_are_exactly_enough_are_enough(service_ms: float) -> None:
-    workload = workload_of({"a": {"slow": {1: service_ms}}})
+    workload = workload_of({"a": {"slow": {1: service_ms}}}, slo="2s")
     assert chosen(ceil_plan(workload)) == {"a": ("slow", service_ms / 20, 1)}
 
 
@@ -96,6 +96,21 @@ def test_a_batch_that_alone_takes_longer_than_the_bound_is_not_considered() -> N
     assert chosen(ceil_plan(workload_of(curves, slo="200ms"))) == {"a": ("slow", 3, 4)}
     # batch 2 takes 133 ms: 50 · 133 / 2 ms = 3.3 replicas
     assert chosen(ceil_plan(workload_of(curves, slo="199ms"))) == {"a": ("slow", 4, 2)}
+
+
+def test_the_tightest_objective_counts() -> None:
+    curves: Curves = {"a": {"slow": {1: 100, 4: 200}}}
+    workload = workload_of(curves, slo={"p50": "199ms", "p99": "1s"})
+    assert chosen(ceil_plan(workload)) == {"a": ("slow", 4, 2)}
+    assert coarse_grained_plan(workload_of(curves, slo={"p50": "99ms", "p99": "1s"}), "mean") is None
+
+
+def test_a_batch_that_cannot_fill_takes_as_long_as_all_items_in_one() -> None:
+    # there are 2 queries: a batch of 2 takes 100 ms, however large the limit
+    curves: Curves = {"a": {"slow": {1: 50, 9: 450}, "fast": {1: 1, 9: 1}}}
+    stages = {"a": {"batch_sizes": [9]}}
+    assert chosen(ceil_plan(workload_of(curves, [0.0, 1000], "100ms", stages=stages))) == {"a": ("slow", 1, 9)}
+    assert chosen(ceil_plan(workload_of(curves, [0.0, 1000], "99ms", stages=stages))) == {"a": ("fast", 1, 9)}
 
 
 def test_if_every_batch_takes_longer_than_the_bound_the_fastest_hardware_serves_one_at_a_time() -> None:
@@ -123,10 +138,10 @@ def test_min_replicas_count_in_the_choice() -> None:
 
 
 def test_of_equal_costs_fewer_replicas_go_first_then_the_smaller_batch_then_the_name() -> None:
-    prices = {"one": 1, "two": 2, "also": 2}
-    # one: 2 replicas; two and also: 1 replica, at batch 1 or 2
-    curves: Curves = {"a": {"one": {1: 30}, "two": {1: 15, 2: 20}, "also": {1: 15, 2: 20}}}
-    assert chosen(ceil_plan(workload_of(curves, prices=prices))) == {"a": ("also", 1, 1)}
+    prices = {"single": 2, "pair": 1, "same": 2}
+    # 2 replicas of pair; 1 of single or same, at batch 1 or 2
+    curves: Curves = {"a": {"single": {1: 15, 2: 20}, "pair": {1: 30}, "same": {1: 15, 2: 20}}}
+    assert chosen(ceil_plan(workload_of(curves, prices=prices))) == {"a": ("same", 1, 1)}
 
 
 def test_hardware_without_a_price_is_taken_in_the_fewest_replicas() -> None:
@@ -181,6 +196,12 @@ def test_several_queries_at_one_instant_take_the_most_that_the_space_allows() ->
     workload = workload_of({"a": {"slow": {1: 10}, "fast": {1: 1}}}, arrivals_ms=[0.0, 0.0], max_replicas=7)
     assert mean_rate_qps(workload.trace) == math.inf
     assert chosen(ceil_plan(workload)) == {"a": ("fast", 7, 1)}
+
+
+def test_a_stage_that_nobody_visits_needs_one_replica_even_then() -> None:
+    pipeline = {"a": {"model": "a"}, "b": {"model": "b", "after": {"a": {"probability": 1e-9}}}}
+    workload = workload_of({"a": {"slow": {1: 10}}, "b": {"slow": {1: 10}}}, [0.0, 0.0], pipeline=pipeline)
+    assert chosen(ceil_plan(workload)) == {"a": ("slow", 128, 1), "b": ("slow", 1, 1)}
 
 
 def test_a_stage_that_no_query_visits_gets_the_cheapest_replica() -> None:
@@ -263,10 +284,19 @@ def test_the_bound_makes_one_stage_of_several_faster_the_one_where_it_costs_leas
     assert coarse_grained_plan(workload_of(curves, few, "39ms"), "mean") is None
 
 
-def test_a_fan_out_counts_in_the_throughput_of_a_box() -> None:
+def test_a_fan_out_counts_in_the_throughput_of_a_box_and_not_in_its_latency() -> None:
     pipeline = {"a": {"model": "a"}, "b": {"model": "b", "after": {"a": {"fan_out": 3}}}}
-    workload = workload_of({"a": {"slow": {1: 10}}, "b": {"slow": {1: 10}}}, pipeline=pipeline)
+    workload = workload_of({"a": {"slow": {1: 10}}, "b": {"slow": {1: 10}}}, slo="20ms", pipeline=pipeline)
     assert chosen(coarse_grained_plan(workload, "mean")) == {"a": ("slow", 2, 1), "b": ("slow", 2, 1)}
+
+
+def test_of_equal_costs_fewer_boxes_are_taken() -> None:
+    # 2 boxes of small (38 ms) and middle (25 ms) cost 2 · (0.5 + 1.5) $, 1 box of large (19 ms) costs 2 + 2 $; 2 boxes
+    # of small alone would cost less, and take 76 ms
+    by_hardware: dict[str, dict[int, float]] = {"small": {1: 38}, "middle": {1: 25}, "large": {1: 19}}
+    prices = {"small": 0.5, "middle": 1.5, "large": 2}
+    workload = workload_of({"a": by_hardware, "b": by_hardware}, slo="65ms", prices=prices)
+    assert chosen(coarse_grained_plan(workload, "mean")) == {"a": ("large", 1, 1), "b": ("large", 1, 1)}
 
 
 def test_boxes_are_raised_to_min_replicas_and_not_available_beyond_max_replicas() -> None:
@@ -315,7 +345,7 @@ DELAYS_MS = {"a": 0, "b": 7, "c": 13, "d": 0}  # into each stage
 
 @st.composite
 def box_workloads(draw: st.DrawFn) -> Workload:
-    """Draw a pipeline of four stages with two or three kinds of hardware each."""
+    """Draw a pipeline of four stages with three kinds of hardware each."""
     shape = SHAPES[draw(st.sampled_from(sorted(SHAPES)))]
     pipeline = {
         stage: {"model": stage, "after": {up: {"network_delay": f"{DELAYS_MS[stage]}ms"} for up in after}}
@@ -323,19 +353,18 @@ def box_workloads(draw: st.DrawFn) -> Workload:
         else {"model": stage}
         for stage, after in shape.items()
     }
-    milliseconds, names = st.integers(1, 60), ["x", "y", "z"][: draw(st.integers(2, 3))]
+    names = {"x": (30, 60), "y": (15, 40), "z": (1, 20)}
+    prices = {"x": draw(st.integers(0, 2)), "y": draw(st.integers(1, 4)), "z": draw(st.integers(2, 9))}
     curves: Curves = {
-        stage: {name: {1: draw(milliseconds), 2: draw(milliseconds)} for name in names} for stage in shape
-    }
-    limits = {
-        stage: {"min_replicas": draw(st.integers(1, 2)), "max_replicas": draw(st.integers(2, 4))} for stage in shape
+        stage: {name: {1: draw(st.integers(*bounds)), 2: draw(st.integers(*bounds))} for name, bounds in names.items()}
+        for stage in shape
     }
     return workload_of(
         curves,
-        slo=f"{draw(st.integers(20, 200))}ms",
-        prices={name: draw(st.integers(0, 4)) for name in names},
+        slo=f"{draw(st.integers(60, 200))}ms",
+        prices=prices,
         pipeline=pipeline,
-        stages=limits,
+        stages={stage: {"min_replicas": draw(st.integers(1, 2)), "max_replicas": 3} for stage in shape},
     )
 
 
@@ -498,11 +527,32 @@ def test_without_a_feasible_plan_in_the_space_there_is_none() -> None:
 
 
 def test_of_what_is_not_feasible_the_nearer_survives() -> None:
-    # feasible are 37 replicas and no others, and the doubling misses them
-    space = space_of({"a": {"fast": {1: 10}}}, {"fast": "1"}, max_replicas=10_000)
-    evaluator = ByFormula(space, lambda plan: abs(plan.stages["a"].replicas - 37))
+    # of ten billion plans one is feasible, and the doubling misses it
+    space = space_of({"a": {"fast": {1: 10}}, "b": {"fast": {1: 10}}}, {"fast": "1"}, max_replicas=100_000)
+    replicas = {"a": 37, "b": 1234}
+    evaluator = ByFormula(
+        space, lambda plan: sum(abs(plan.stages[stage].replicas - number) for stage, number in replicas.items())
+    )
+    assert chosen(evolve(evaluator, seed=1)) == {"a": ("fast", 37, 1), "b": ("fast", 1234, 1)}
+
+
+def test_of_what_is_feasible_the_cheaper_survives() -> None:
+    # each of ten stages keeps 9.9 replicas busy: 10 stages of 10, of more than 10^30 plans
+    space = space_of({f"s{n}": {"fast": {1: 33}} for n in range(10)}, {"fast": "1"}, max_replicas=10_000)
+    evaluator = ByFormula(space, overrun(space, 300, 1000))
     plan = evolve(evaluator, seed=1)
-    assert chosen(plan) == {"a": ("fast", 37, 1)}
+    assert plan is not None
+    assert 100 <= evaluator.cost(plan) < 110
+
+
+def test_first_candidates_have_few_replicas_rather_than_many() -> None:
+    space = space_of({"a": {"fast": {1: 10}}}, {"fast": "1"}, max_replicas=10_000)
+    evaluator = ByFormula(space, lambda plan: 1.0)
+    evolve(evaluator, seed=1, max_generations=0, population=100)
+    sought = 4 * 15  # 1, 2, 4 … 8192 and 10,000 replicas, each four times over
+    first = [plan.stages["a"].replicas for plan in evaluator.tested[sought:]]
+    assert len(first) > 50
+    assert 20 < sorted(first)[len(first) // 2] < 500  # drawn evenly, the median would be 5,000
 
 
 def test_a_few_replicas_are_found_in_a_space_of_thousands() -> None:
@@ -525,6 +575,24 @@ def test_a_plan_that_is_known_is_never_given_up_for_a_dearer_one() -> None:
     assert evolve(again, seed=2, max_generations=0, population=5) == cheapest
     assert again.tested.count(cheapest) == 2  # it is one of the first candidates
     assert len(again.tested) <= 6
+
+
+def test_a_known_plan_is_searched_from_even_if_one_stage_has_all_that_it_costs() -> None:
+    # slow, with 5 of a and 1 of b: at 6 $, nothing is left for b but its least
+    space = space_of({"a": {"fast": {1: 10}, "slow": {1: 10}}, "b": {"fast": {1: 10}, "slow": {1: 10}}}, TWO_PRICES)
+    evaluator = ByFormula(space, overrun(space, 490, 200))
+    stages = {"a": StagePlan(hardware="slow", replicas=5), "b": StagePlan(hardware="slow", replicas=1)}
+    evaluator.best = Plan(stages=stages)
+    evolve(evaluator, seed=1, max_generations=0)
+    assert evaluator.best in evaluator.tested
+
+
+def test_min_replicas_are_kept_on_hardware_that_is_too_dear_for_them() -> None:
+    space = space_of({"a": {"fast": {1: 10}, "slow": {1: 10}}}, TWO_PRICES, min_replicas=3)
+    evaluator = ByFormula(space, overrun(space, 100, 200))
+    evaluator.best = Plan(stages={"a": StagePlan(hardware="slow", replicas=3)})
+    evolve(evaluator, seed=1)
+    assert {plan.stages["a"].replicas for plan in evaluator.tested} == {3}
 
 
 @pytest.mark.parametrize("changes", [{"hardware": "other"}, {"max_batch_size": 3}])

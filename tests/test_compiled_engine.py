@@ -1,4 +1,4 @@
-"""The compiled engine: what it adds to the reference engine. Parity is in test_parity.py."""
+"""The compiled engine: what it adds to the reference engine. Parity is in test_parity.py, trials in test_trials.py."""
 
 import subprocess
 import sys
@@ -6,85 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from build import MS, make_plan, make_scenario, make_trace
-from pipesim.engine import MissLimit, Workload, run_reference, same
-from pipesim.engine.compiled import Departures, evaluation, meets_limits, memory, run_compiled
+from build import make_plan, make_scenario
+from pipesim.engine import Workload, run_reference, same
+from pipesim.engine.compiled import memory, run_compiled
 from pipesim.engine.compiled.flow import Flow
 from pipesim.engine.compiled.memory import MIN_BYTES, empty
 from pipesim.engine.compiled.server import Batches, depart
 from pipesim.traces import gamma
-from strategies import Case, cases
-from test_parity import PARITY
-
-
-class TestLimits:
-    scenario = make_scenario({"a": {}})
-
-    def meets(self, bound_ms: float, allowed: int, counts: list[bool] | None = None) -> bool:
-        inputs = Workload.of(self.scenario, make_trace([0, 1, 2])).engine_inputs(make_plan(self.scenario))
-        group = np.where(counts or [True] * 3, 0, -1).astype(np.int32)  # latencies: 10, 19, 28 ms
-        return meets_limits(inputs, [MissLimit(round(bound_ms * MS), group, np.array([allowed]))], Departures())
-
-    def test_one_miss_more_than_allowed_breaks_a_limit(self) -> None:
-        assert self.meets(15, 2)
-        assert not self.meets(15, 1)
-
-    def test_a_latency_at_the_bound_is_no_miss(self) -> None:
-        assert self.meets(28, 0)
-        assert not self.meets(28 - 1e-6, 0)
-
-    def test_only_the_queries_concerned_count(self) -> None:
-        assert self.meets(15, 0, [True, False, False])
-
-
-@PARITY
-@given(cases(), st.integers(1, 30), st.integers(0, 5))
-def test_limits_are_met_exactly_when_the_whole_run_meets_them(case: Case, bound_ms: int, allowed: int) -> None:
-    inputs = case.inputs
-    limit = MissLimit(bound_ms * MS, np.zeros(inputs.queries, np.int32), np.array([allowed]))
-    latency_ns = run_reference(inputs).finish_ns - inputs.arrival_ns
-    assert meets_limits(inputs, [limit], Departures()) == (not limit.is_missed(latency_ns))
-
-
-@PARITY
-@given(cases(), st.lists(st.tuples(st.integers(0, 4), st.integers(1, 4), st.integers(1, 30)), min_size=2, max_size=5))
-def test_what_is_kept_from_other_plans_changes_no_answer(case: Case, changes: list[tuple[int, int, int]]) -> None:
-    """A key that forgets a setting upstream would break it."""
-    workload, plan, departures = case.workload, case.plan, Departures()
-    for stage, replicas, bound_ms in changes:
-        name = workload.routes.names[stage % len(workload.routes.names)]
-        plan = plan.with_stage(name, replicas=replicas)
-        inputs = workload.engine_inputs(plan)
-        limits = [MissLimit(bound_ms * MS, np.zeros(inputs.queries, np.int32), np.array([1]))]
-        assert meets_limits(inputs, limits, departures) == meets_limits(inputs, limits, Departures())
-
-
-def test_only_the_stage_that_changed_and_those_downstream_are_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    scenario = make_scenario({"a": {}, "b": {"after": ["a"]}, "c": {"after": ["b"]}, "beside": {"after": ["a"]}})
-    workload = Workload.of(scenario, make_trace([0, 1, 2]))
-    served = []
-    serve = evaluation.serve
-    monkeypatch.setattr(evaluation, "serve", lambda stage, at: served.append(stage.name) or serve(stage, at))
-    departures, plan = Departures(), make_plan(scenario)
-    meets_limits(workload.engine_inputs(plan), [], departures)
-    assert served == ["a", "b", "c", "beside"]
-    served.clear()
-    meets_limits(workload.engine_inputs(plan.with_stage("b", replicas=2)), [], departures)
-    assert served == ["b", "c"]
-
-
-def test_what_is_kept_is_bounded_and_the_least_recently_used_goes_first() -> None:
-    flow = Flow.empty(10)
-    departures = Departures(max_bytes=3 * sum(array.nbytes for array in flow))
-    for key in (1, 2, 3):
-        departures.keep(key, flow)
-    assert departures.get(1) is not None
-    departures.keep(4, flow)
-    departures.keep(4, flow)  # as another thread may have done: it counts once
-    assert [departures.get(key) is not None for key in (1, 2, 3, 4)] == [True, False, True, True]
 
 
 @pytest.mark.parametrize("disorder", [0, 3, 40, 1000])

@@ -27,7 +27,7 @@ from test_parity import PARITY
 Part = tuple[tuple[int, StagePlan], ...]
 KEPT_BYTES = (1 << 30, 0, 300, 2000)
 """Enough for everything, for nothing, for some of it."""
-FEW = settings(PARITY, max_examples=120)
+FEW = settings(PARITY, max_examples=50)
 
 
 def services_ns(workload: Workload) -> list[Integers]:
@@ -207,7 +207,7 @@ class TestWhatIsKept:
     def test_it_is_bounded_and_the_least_recently_used_goes_first(self, served: list[str]) -> None:
         scenario = make_scenario({"a": {"dispatch": "round_robin"}, "b": {"after": ["a"]}})
         workload = Workload.of(scenario, make_trace([100 * number for number in range(10)]))
-        # the departures of a stage take 10 · (8 + 4 + 4) bytes, the ends of the queries 10 · 8: room for three times both
+        # the departures of a stage take 10 · (8 + 4 + 4) bytes, the ends of the queries 10 · 8: both fit in three times
         trials = trials_of(workload, max_bytes=3 * 240)
         parts = [part_of(workload, make_plan(scenario, a={"replicas": replicas})) for replicas in (1, 2, 3)]
         for part in parts:
@@ -359,7 +359,7 @@ def test_the_shortest_way_is_that_of_a_run_in_which_nobody_waits() -> None:
     assert [(way_ns / MS).tolist() for way_ns in ways_ns] == [[40 + 7], [7, 7], [0]]
 
 
-@settings(PARITY, max_examples=40)
+@settings(PARITY, max_examples=20)
 @given(problems(), st.data(), st.sampled_from(KEPT_BYTES))
 def test_threads_that_share_trials_get_the_same_answers(problem: Problem, data: st.DataObject, max_bytes: int) -> None:
     workload = problem.workload

@@ -35,7 +35,9 @@ def planning_report(result: PlanningResult) -> dict[str, Any]:
     report |= {"bound_usd_per_hour": _money(result.bound_usd_per_hour)}
     if isinstance(result, FeasiblePlan | MissedPlan):
         report |= _simulated(result.simulation) | {
-            "verification": {
+            "verification": None
+            if result.verification is None
+            else {
                 "engine": "reference",
                 "queries": result.verification.queries,
                 "whole_trace": result.verification.whole_trace,

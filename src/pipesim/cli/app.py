@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipesim.cli import trace
-from pipesim.cli.options import AllowOutside, Json, Out, Seed, check_outputs, one_of, seconds, share, show
+from pipesim.cli.options import AllowOutside, Json, Out, Seed, check_outputs, dollars, one_of, seconds, share, show
 
 if TYPE_CHECKING:
     from pipesim.engine import SimulationResult, Summary
     from pipesim.model import Scenario
 
 NOT_MET = 3
-MAX_EVALUATIONS = 10_000
+MAX_EVALUATIONS = 30_000
 
 app = typer.Typer(
     name="pipesim",
@@ -87,42 +87,59 @@ def plan(
         bool,
         typer.Option("--confidence", help="Meet the objectives with the upper end of the 95 % confidence interval."),
     ] = False,
+    max_cost: Annotated[
+        str | None, typer.Option("--max-cost", metavar="USD", help="Spend at most this an hour.")
+    ] = None,
+    fastest: Annotated[
+        bool, typer.Option("--fastest", help="Under the ceiling, find the best latency, not the lowest cost.")
+    ] = False,
     max_evaluations: Budget = MAX_EVALUATIONS,
     time_limit: TimeLimit = None,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Find the cheapest plan that meets the latency objectives, and how far it can be from the cheapest there is."""
-    from pipesim.cli.tables import planning_progress, planning_tables
+    from pipesim.cli.tables import fastest_note, planning_progress, planning_tables
+    from pipesim.errors import invalid
     from pipesim.files import write_atomically
     from pipesim.model import write_plan
-    from pipesim.planner import METHODS, FeasiblePlan, question_of
+    from pipesim.planner import METHODS, FastestPlan, FeasiblePlan, fastest_plan, question_of
     from pipesim.planner import plan as find_plan
     from pipesim.report import planning_report, to_json
     from pipesim.traces import scenario_trace
 
     check_outputs({"SCENARIO": scenario}, {"--out": out, "--plan-out": plan_out})
     limit_s = None if time_limit is None else seconds(time_limit, "--time-limit")
+    chosen = one_of(method, METHODS, "--method")
+    asked = _load(scenario, seed, allow_outside)
+    if max_cost is not None:
+        asked = asked.with_max_cost(dollars(max_cost, "--max-cost"))
+    if fastest and asked.max_cost_usd_per_hour is None:
+        raise invalid("--fastest", "nothing", "says what the plan may cost at most", "pass --max-cost too")
+    if fastest and (chosen != "search" or limit_s is not None):
+        raise invalid("--fastest", method, "with a time limit" if limit_s else "is not its method", "leave that out")
     question = question_of(
-        _load(scenario, seed, allow_outside),
+        asked,
         seeds=also_seed or (),
         traces=[scenario_trace(_load(path, seed, allow_outside)) for path in also_traffic or ()],
         profile_error=share(profile_error, "--profile-error"),
         holdout=share(holdout, "--holdout"),
         confident=confidence,
     )
-    with planning_progress(question.workloads[0].scenario.name) as progress:
-        result = find_plan(
-            question,
-            method=one_of(method, METHODS, "--method"),
-            max_evaluations=max_evaluations,
-            time_limit_s=limit_s,
-            progress=progress,
-        )
+    notes = []
+    if fastest:
+        found = fastest_plan(question, max_evaluations=max_evaluations)
+        result = found.result if isinstance(found, FastestPlan) else found
+        notes = [fastest_note(found)] if isinstance(found, FastestPlan) else []
+    else:
+        with planning_progress(asked.name) as progress:
+            result = find_plan(
+                question, method=chosen, max_evaluations=max_evaluations, time_limit_s=limit_s, progress=progress
+            )
     if out is not None:
         write_atomically(out, to_json(planning_report(result)))
     if plan_out is not None and isinstance(result, FeasiblePlan):
         write_plan(result.simulation.plan, plan_out)
-    show(planning_tables(result), lambda: to_json(planning_report(result)), as_json=json)
+    show(planning_tables(result, notes), lambda: to_json(planning_report(result)), as_json=json)
     if not isinstance(result, FeasiblePlan):
         raise typer.Exit(NOT_MET)
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -77,6 +78,23 @@ def share(text: str, option: str) -> float:
     except InvalidInputError as error:
         raise InvalidInputError(error.reason, option) from None
     return float(number / 100 if text.endswith("%") else number)
+
+
+def dollars(text: str, option: str) -> Decimal:
+    """Return the US dollars that an option gives.
+
+    Raises
+    ------
+    InvalidInputError
+        With the option, if it is no number, or not above 0.
+    """
+    from pipesim.errors import invalid
+    from pipesim.units import parse_number
+
+    amount = parse_number(text, option)
+    if not amount > 0:
+        raise invalid(option, text, "is not allowed", "give more than 0 dollars an hour")
+    return Decimal(amount)
 
 
 def one_of(text: str, allowed: Sequence[Chosen], option: str) -> Chosen:

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 
@@ -18,7 +18,7 @@ from rich.text import Text
 from pipesim.engine import QUANTILES, SimulationResult, SloOutcome, Summary
 from pipesim.engine.summary import Traffic
 from pipesim.errors import printable
-from pipesim.planner import Comparison, FeasiblePlan, Infeasible, MissedPlan, PlanningResult, State
+from pipesim.planner import Comparison, FastestPlan, FeasiblePlan, Infeasible, MissedPlan, PlanningResult, State
 from pipesim.planner.evaluator import Progress
 from pipesim.planner.explain import caveats
 from pipesim.report import cost_per_month
@@ -115,17 +115,28 @@ def comparison_table(found: Comparison) -> RenderableType:
     return Group(title, Text(), table, cheap, Text(), Text("Methods:"), *notes)
 
 
-def planning_tables(result: PlanningResult) -> RenderableType:
-    """Return what `pipesim plan` prints."""
+def fastest_note(found: FastestPlan) -> str:
+    """Return what is known of the plan with the best latency under a ceiling."""
+    ceiling = found.result.workload.scenario.max_cost_usd_per_hour
+    assert ceiling is not None
+    text = (
+        f"Under {_usd(ceiling)}/h no faster plan was found: it meets bounds of {found.factor:.1%} of those asked for."
+    )
+    if found.proved:
+        text += " No plan under the ceiling meets bounds that are another 1 % tighter."
+    return text
+
+
+def planning_tables(result: PlanningResult, notes: Sequence[str] = ()) -> RenderableType:
+    """Return what `pipesim plan` prints, with notes on what was asked besides."""
     name = result.workload.scenario.name
     if isinstance(result, FeasiblePlan | MissedPlan):
         good = isinstance(result, FeasiblePlan)
         title = _title(f"{name}: {'a plan that meets the objectives' if good else 'the plan misses'}", good=good)
-        part = "the whole trace" if result.verification.whole_trace else f"{result.verification.queries:,} queries"
-        verified = f"The reference engine confirmed the plan over {part}."
+        verified = _verified(result)
         reasons = _reasons(result) if isinstance(result, FeasiblePlan) else []
         certain = _certainty(result) if isinstance(result, FeasiblePlan) else _effort(result)
-        stood = [Text(line) for line in _stood(result)]
+        stood = [Text(line) for line in (*notes, *_stood(result))]
         shown = _simulated(result.simulation)
         return Group(title, *shown, *reasons, *stood, Text(f"{certain} {verified}"), *_notes(result.caveats))
     if isinstance(result, Infeasible):
@@ -142,6 +153,13 @@ def planning_tables(result: PlanningResult) -> RenderableType:
         Text(_effort(result)),
         Text("Allow more with --max-evaluations or --time-limit."),
     )
+
+
+def _verified(result: FeasiblePlan | MissedPlan) -> str:
+    if result.verification is None:
+        return "The plan was not run on the reference engine."
+    part = "the whole trace" if result.verification.whole_trace else f"{result.verification.queries:,} queries"
+    return f"The reference engine confirmed the plan over {part}."
 
 
 def _effort(result: PlanningResult) -> str:

@@ -135,6 +135,11 @@ class Scenario:
         check_seed(seed)
         return replace(self, file=self.file.model_copy(update={"seed": seed}))
 
+    def with_max_cost(self, usd_per_hour: Decimal) -> "Scenario":
+        """Return the scenario with a ceiling on what a plan may cost an hour."""
+        search = self.file.search.model_copy(update={"max_cost_usd_per_hour": usd_per_hour})
+        return replace(self, file=self.file.model_copy(update={"search": search}))
+
     @property
     def quota(self) -> dict[str, int]:
         """Return the most units that a plan may occupy, of those that are limited."""

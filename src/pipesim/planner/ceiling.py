@@ -50,6 +50,7 @@ def ceil_plan(workload: Workload) -> Plan:
 
     Nothing is simulated. At a utilisation near 1, which this aims at, queues grow at every burst, and batches are
     rarely full: the plan often misses the objectives by far. It is a yardstick, and a place to start a search from.
+    Limits on a plan as a whole, such as a quota, are not looked at.
 
     * Each stage is sized alone. Of every hardware and batch limit in its search space ⌈rate / throughput⌉ replicas are
       taken, at least `min_replicas`, and the cheapest wins; of equals the one with fewer replicas, then the smaller

@@ -128,10 +128,9 @@ class _Paths:
             left = [stage for stage in after if stage not in order]
             fed = {downstream for stage in left for downstream in after[stage]}
             ready = [stage for stage in left if stage not in fed]
-            order.append(
-                min(ready, key=lambda stage: len((opened | after[stage].keys()) - {stage}))
-            )  # the first of equals
-            opened = (opened | after[order[-1]].keys()) - {order[-1]}
+            stage = min(ready, key=lambda one: len((opened | after[one].keys()) - {one}))
+            opened = (opened | after[stage].keys()) - {stage}
+            order.append(stage)
         return cls(tuple(order), after)
 
     def before_ns(self, batch_ns: Mapping[str, int]) -> dict[str, int]:
@@ -155,7 +154,8 @@ def coarse_grained_plan(workload: Workload, rate: Literal["mean", "peak"]) -> Pl
     """Return the cheapest plan of whole boxes that the baseline allows, or None if no box meets the tightest bound.
 
     It is None too if no number of boxes that `max_replicas` allows keeps up with the rate. Nothing is simulated: the
-    plan may miss the objectives. Of equal costs the one with fewer boxes is taken, then the smaller batch size.
+    plan may miss the objectives. Limits on a plan as a whole, such as a quota, are not looked at. Of equal costs the
+    one with fewer boxes is taken, then the smaller batch size.
 
     Parameters
     ----------

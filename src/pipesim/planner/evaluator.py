@@ -106,6 +106,7 @@ class Evaluator:
         self.money = Money(self.scenario)
         self.evaluations = 0
         self.best: Plan | None = None
+        """The cheapest feasible plan within the ceiling that was tested."""
         self.bound_usd_per_hour: Decimal | None = None
         self.stopped_by: str | None = None
         self._budget, self._progress = budget, progress
@@ -186,7 +187,7 @@ class Evaluator:
         for part, outcome in zip(parts, outcomes, strict=True):
             if outcome is not None and len(part) == len(self.order):
                 plan = self.plan(part)
-                if self.best is None or self.cost(plan) < self.cost(self.best):
+                if self.is_affordable(plan) and (self.best is None or self.cost(plan) < self.cost(self.best)):
                     self.best = plan
         if new and self._progress is not None:
             self._progress(State(self.evaluations, self.best_usd_per_hour, self.bound_usd_per_hour))
@@ -292,6 +293,11 @@ class Evaluator:
         if key not in self._throughputs:
             self._throughputs[key] = full_batch_throughput_qps(self.workload.stage_inputs(stage, chosen))
         return self._throughputs[key]
+
+    def is_affordable(self, plan: Plan) -> bool:
+        """Return whether the plan costs no more than the scenario's ceiling."""
+        ceiling = self.scenario.max_cost_usd_per_hour
+        return ceiling is None or plan.cost_usd_per_hour(self.scenario.catalogue) <= ceiling
 
     def cost(self, plan: Plan) -> Decimal:
         """Return what the plan costs an hour, with what its changes against the previous plan are counted as."""

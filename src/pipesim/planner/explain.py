@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 import pandas as pd
 
 from pipesim import units
 from pipesim.engine import SimulationResult, SloOutcome, Summary, Workload, simulate_all
-from pipesim.model import Slo, StagePlan
+from pipesim.model import Scenario, Slo, StagePlan
 from pipesim.planner.evaluator import least_latency_ns
-from pipesim.units import NS_PER_S, format_duration
+from pipesim.units import NS_PER_S, format_duration, format_usd
 
 Explanation = tuple[str, tuple[str, ...]]
 """A reason and the remedies, each a sentence."""
@@ -181,3 +182,15 @@ def describe_bound(workload: Workload, dead_stages: Sequence[str]) -> Explanatio
         )
         remedies = ["Raise search.max_replicas or the quotas.", "Add faster hardware.", "Raise the bound."]
     return reason, tuple(remedies)
+
+
+def describe_ceiling(scenario: Scenario, ceiling: Decimal, *, proved: bool) -> Explanation:
+    """Return why no plan under a ceiling can be had, or was found."""
+    objectives = " and ".join(str(slo) for slo in scenario.slos)
+    verb = "meets" if proved else "was found that meets"
+    reason = f"No plan that costs at most {format_usd(ceiling)} an hour {verb} {objectives}."
+    return reason, (
+        "Raise the ceiling; without one, the planner finds what the objectives cost.",
+        "Raise the bound; pipesim plan --fastest finds the best latency that the ceiling buys.",
+        "Widen the search space: cheaper hardware, larger batches.",
+    )

@@ -32,6 +32,10 @@ class Money:
         """Return an amount in whole units, rounded up."""
         return math.ceil(Fraction(usd) * Fraction(10) ** self._decimals)
 
+    def whole_units(self, usd: Decimal) -> int:
+        """Return an amount in whole units, rounded down."""
+        return math.floor(Fraction(usd) * Fraction(10) ** self._decimals)
+
     def usd(self, units: int) -> Decimal:
         """Return whole units as US dollars."""
         return Decimal(units).scaleb(-self._decimals)

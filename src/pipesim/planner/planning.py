@@ -13,6 +13,7 @@ from pipesim.planner.coarse import coarse_grained_plan
 from pipesim.planner.evaluator import Budget, Evaluator, Progress, Question, StopSearchError
 from pipesim.planner.evolution import evolve
 from pipesim.planner.exact import enumerate_plans
+from pipesim.planner.explain import describe_ceiling
 from pipesim.planner.finding import Finding, Obstacle
 from pipesim.planner.greedy import plan_greedily
 from pipesim.planner.result import FeasiblePlan, Infeasible, MissedPlan, OutOfBudget, PlanningResult
@@ -21,7 +22,7 @@ from pipesim.planner.verification import verify
 
 Method = Literal["search", "greedy", "evolution", "exact", "cg-mean", "cg-peak", "ceil"]
 METHODS: tuple[Method, ...] = get_args(Method)
-MAX_EVALUATIONS = 10_000
+MAX_EVALUATIONS = 30_000
 """Tests of plans that a search may take if nothing else is said."""
 
 
@@ -32,6 +33,7 @@ def plan(
     max_evaluations: int = MAX_EVALUATIONS,
     time_limit_s: float | None = None,
     threads: int | None = None,
+    verified: bool = True,
     progress: Progress | None = None,
 ) -> PlanningResult:
     """Return the cheapest plan found that meets the scenario's objectives, or why there is none.
@@ -52,6 +54,9 @@ def plan(
         after an interruption from the keyboard.
     threads
         How many tests go on at once, by default as many as this process may use cores. It changes no result.
+    verified
+        Whether the plan is run again on the reference engine, which can take longer than the search. A plan that money
+        is spent on should be.
     progress
         Called after each test with where the search stands.
 
@@ -77,7 +82,7 @@ def plan(
         finding = Finding(evaluator.best, pd.DataFrame(), complete=False)
     finally:
         evaluator.close()
-    return _answer(evaluator, method, finding)
+    return _answer(evaluator, method, finding, verified=verified)
 
 
 def _question(scenario: Scenario | Workload | Question) -> Question:
@@ -86,15 +91,19 @@ def _question(scenario: Scenario | Workload | Question) -> Question:
     return Question((scenario if isinstance(scenario, Workload) else Workload.of(scenario),))
 
 
-def _answer(evaluator: Evaluator, method: Method, finding: Finding) -> PlanningResult:
+def _answer(evaluator: Evaluator, method: Method, finding: Finding, *, verified: bool) -> PlanningResult:
     common = (evaluator.question, method, finding.history, evaluator.evaluations, evaluator.bound_usd_per_hour)
     if finding.plan is None:
         if finding.obstacle is not None:
             why = finding.obstacle
             return Infeasible(*common, why.proved, why.reason, why.remedies)
         return OutOfBudget(*common)
+    if not evaluator.is_affordable(finding.plan):
+        ceiling = evaluator.scenario.max_cost_usd_per_hour
+        assert ceiling is not None
+        return Infeasible(*common, False, *describe_ceiling(evaluator.scenario, ceiling, proved=False))
     result = simulate(evaluator.workload, finding.plan)
-    verification = verify(result)
+    verification = verify(result) if verified else None
     if method in _RULES and not evaluator.stands(finding.plan):
         return MissedPlan(*common, result, verification)
     reproducible = evaluator.stopped_by not in ("time limit", "keyboard")

@@ -52,11 +52,11 @@ class _Planned(_Answer):
     simulation
         The plan put through the whole trace.
     verification
-        Over how much of the trace the reference engine confirmed it.
+        Over how much of the trace the reference engine confirmed it; None if it was not asked to.
     """
 
     simulation: SimulationResult
-    verification: Verification
+    verification: Verification | None
 
     @cached_property
     def tail(self) -> pd.DataFrame:

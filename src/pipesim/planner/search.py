@@ -25,7 +25,12 @@ from pipesim.model import Plan, StagePlan
 from pipesim.planner.choices import choices_below, sift
 from pipesim.planner.coarse import coarse_grained_plan
 from pipesim.planner.evaluator import Evaluator, StopSearchError
-from pipesim.planner.explain import describe_bound, describe_queueing_limit, describe_service_limit
+from pipesim.planner.explain import (
+    describe_bound,
+    describe_ceiling,
+    describe_queueing_limit,
+    describe_service_limit,
+)
 from pipesim.planner.finding import Finding, Obstacle, Proof
 from pipesim.planner.greedy import plan_greedily
 from pipesim.planner.tree import Choice, Tree
@@ -117,12 +122,15 @@ class _Search:
         return self._most if cost is None else min(self._most, self._money.units(cost))
 
     def _dearest(self) -> int:
-        ceiling = self._evaluator.scenario.max_cost_usd_per_hour
+        """Return what no plan of the space, under its ceiling, costs more than."""
+        scenario, stages = self._evaluator.scenario, len(self._evaluator.space)
         dearest = sum(
             max(space.max_replicas * self._money.price(name, option.hardware) for option in space.options)
             for name, space in self._evaluator.space.items()
-        ) + len(self._evaluator.space) * self._money.units(self._evaluator.scenario.change_usd_per_hour)
-        return dearest if ceiling is None else min(dearest, self._money.units(ceiling))
+        )
+        if scenario.max_cost_usd_per_hour is not None:
+            dearest = min(dearest, self._money.whole_units(scenario.max_cost_usd_per_hour))
+        return dearest + stages * self._money.units(scenario.change_usd_per_hour)
 
     def run(self) -> Finding:
         """Search, and return what was found."""
@@ -276,7 +284,7 @@ class _Search:
         rng = stream(self._evaluator.scenario.seed, "planner", "neighbourhoods")
         stages = len(self._evaluator.order)
         for turn in itertools.count():
-            count = min(stages, 3 + turn // (2 * stages))
+            count = min(stages - 1, 3 + turn // (2 * stages))  # the tree takes all of them
             yield tuple(sorted(rng.choice(stages, count, replace=False).tolist()))
 
     def _polish(self) -> None:
@@ -312,7 +320,10 @@ class _Search:
         self._evaluator.bound_usd_per_hour = self._money.usd(self._least)
 
     def _why_not(self) -> tuple[str, tuple[str, ...]]:
-        """Return why no plan was found: what the largest one does."""
+        """Return why no plan was found: the ceiling, or what the largest plan does."""
+        ceiling = self._evaluator.scenario.max_cost_usd_per_hour
+        if ceiling is not None:
+            return describe_ceiling(self._evaluator.scenario, ceiling, proved=self._least >= self._most)
         stages = {}
         for name, space in self._evaluator.space.items():
             largest = [_setting(one.hardware, space.max_replicas, one.batch_sizes[-1]) for one in space.options]

@@ -17,6 +17,9 @@ from typing import NamedTuple
 from pipesim.model import StagePlan
 from pipesim.planner.evaluator import BLOCK, Evaluator, Part
 
+_MONEY = ""
+"""Stands for the cost of replicas among what is limited; units have names."""
+
 
 class Choice(NamedTuple):
     """A setting of a stage, and what it costs in whole units."""
@@ -55,7 +58,7 @@ class Tree:
         self._evaluator, self._choices = evaluator, choices
         self._order = _order(evaluator, choices)
         self._below = below
-        self._quota, self._bundle = evaluator.scenario.quota, evaluator.scenario.catalogue.bundle
+        self._most = _most(evaluator)
         self._rest = [0] * (len(self._order) + 1)
         for level in reversed(range(len(self._order))):
             self._rest[level] = self._rest[level + 1] + choices[self._order[level]][0].cost
@@ -118,14 +121,20 @@ class Tree:
             node = heapq.heappop(self._heap)
             self._push(node.part, node.cost, node.place + 1)
             occupied = self._occupied(self._extended(node))
-            if all(count <= most for count, most in zip(occupied, self._quota.values(), strict=True)):
+            if all(count <= most for count, most in zip(occupied, self._most.values(), strict=True)):
                 nodes.append(node)
         return nodes
 
     def _occupied(self, part: Part) -> tuple[int, ...]:
-        """Return how many units a part occupies, of those that are limited."""
-        bundles = [(self._bundle(setting.hardware), setting.replicas) for _, setting in part] if self._quota else []
-        return tuple(sum(bundle.get(unit, 0) * replicas for bundle, replicas in bundles) for unit in self._quota)
+        """Return how much a part takes, of all that is limited."""
+        evaluator, taken = self._evaluator, dict.fromkeys(self._most, 0)
+        for stage, setting in part if taken else ():
+            for unit, count in evaluator.scenario.catalogue.bundle(setting.hardware).items():
+                if unit in taken:
+                    taken[unit] += count * setting.replicas
+            if _MONEY in taken:
+                taken[_MONEY] += setting.replicas * evaluator.money.price(evaluator.order[stage], setting.hardware)
+        return tuple(taken.values())
 
     def _push(self, part: Part, cost: int, index: int) -> None:
         level = len(part)
@@ -147,6 +156,14 @@ class Tree:
 
     def _cost(self, part: Part) -> int:
         return sum(self._evaluator.money.stage(self._evaluator.order[stage], setting) for stage, setting in part)
+
+
+def _most(evaluator: Evaluator) -> dict[str, int]:
+    """Return the most that a plan may take: units of the quotas, and money where changes count as money besides."""
+    scenario = evaluator.scenario
+    if scenario.max_cost_usd_per_hour is None or scenario.previous is None:
+        return dict(scenario.quota)  # `below` keeps plans under the ceiling
+    return scenario.quota | {_MONEY: evaluator.money.whole_units(scenario.max_cost_usd_per_hour)}
 
 
 def _order(evaluator: Evaluator, choices: Sequence[Sequence[Choice]]) -> list[int]:

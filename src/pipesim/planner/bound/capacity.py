@@ -72,12 +72,13 @@ class Batches:
     def of(cls, stage: StageInputs) -> "Batches":
         """Return the least times of a stage's batches, from its table, its smallest size, its noise and overhead."""
         size = 1.0 if stage.size is None or not stage.size.size else float(stage.size.min())
+        if stage.combine == "packed" and size != 1.0:  # the mean of equal numbers can be a little less than they are
+            size *= 1 - stage.max_batch_size * 2.0**-52
         noise = np.zeros(0) if stage.noise is None or not stage.noise.size else np.sort(stage.noise)
         model_ns = stage.table_ns[1:].astype(np.float64) * size
         least_noise = float(noise[0]) if noise.size else 1.0
+        # As an engine computes it, so that with smaller factors rounding gives no more.
         time_ns = np.maximum(1, np.rint(model_ns * least_noise).astype(np.int64) + stage.overhead_ns)
-        if size != 1.0 or least_noise != 1.0:
-            time_ns = np.maximum(1, time_ns - 1)  # products of three factors round otherwise than of two
         return cls(_at_least(time_ns), _at_least(model_ns), float(stage.overhead_ns), noise)
 
     @property
@@ -185,7 +186,8 @@ class Service:
         carried = np.searchsorted(total_ns, self._window_ns, side="right") - 1
         beyond = self._window_ns >= total_ns[-1]
         rate = float((np.arange(1, time_ns.size) / time_ns[1:]).max())
-        most = np.floor(self._window_ns * rate * (1 + 1e-12)).astype(np.int64) + 1
+        items = float(self._demand.items_before[-1])
+        most = np.floor(np.minimum(self._window_ns * rate * (1 + 1e-12), items)).astype(np.int64) + 1
         return np.where(beyond, np.maximum(most, carried), carried)
 
     def _with_noise(self, replicas: int) -> Integers:

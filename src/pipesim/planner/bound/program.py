@@ -35,8 +35,10 @@ from pipesim.planner.money import Money
 
 MAX_NODES = 2000
 """Of the solver's tree; what it then has proved is a bound all the same."""
-TOLERANCE = 1e-6
-"""By how much the solver may be wrong, relative to a row's budget or to the cost."""
+TOLERANCE = 2e-6
+"""By how much the solver may be wrong, relative to a row's budget or to the cost; its own tolerances are 1e-6."""
+_DEAREST = 1e6
+"""Costs above so many times the least possible are taken for that."""
 _GROWTH = 1.2
 """Of the replica counts at which columns begin."""
 
@@ -209,8 +211,11 @@ class Bound:
         columns = self.columns
         if {column.stage for column in columns if column.most >= 0} != set(range(len(self._space))):
             return None
-        # Costs go to the solver as they are: what a sum of floats loses is far below the tolerance.
-        cost = np.array([float(self._money.usd(column.cost)) for column in columns])
+        units = np.array([float(column.cost) for column in columns])
+        least = float(sum(self._least_costs)) or min(units[units > 0], default=1.0)
+        # The solver's tolerances are absolute, so costs go to it relative to the least that is possible. It would take
+        # differences for errors if others were too large; to make these cheaper is sound.
+        cost = np.minimum(units / least, _DEAREST)
         one_each = np.zeros((len(self._space), len(columns)))
         for number, column in enumerate(columns):
             one_each[column.stage, number] = 1
@@ -235,10 +240,9 @@ class Bound:
             self._chosen = [column for column, share in zip(columns, found.x, strict=True) if share > 0.5]
         dual = found.mip_dual_bound
         if dual is None or not math.isfinite(dual):
-            dual = sum(
-                min(c for c, one in zip(cost, columns, strict=True) if one.stage == s) for s in range(len(self._space))
-            )
-        return max(0, self._money.units(Decimal(dual * (1 - TOLERANCE) - 1e-12)))
+            dual = 0.0
+        bound = math.ceil((dual * (1 - TOLERANCE) - TOLERANCE) * least)
+        return max(sum(self._least_costs), bound)
 
     def _batches(self, workload: Workload, stage: int, option: int, max_batch_size: int) -> Batches:
         hardware = self._space[stage].options[option].hardware
