@@ -97,7 +97,7 @@ class Evaluator:
     """
 
     def __init__(self, question: Question, budget: Budget, progress: Progress | None = None) -> None:
-        from pipesim.engine.compiled import Trials  # here, because numba takes its time to import
+        from pipesim.engine.compiled import MAX_KEPT_BYTES, Trials  # here, because numba takes its time to import
 
         self.question, self.workload = question, question.workloads[0]
         self.scenario = self.workload.scenario
@@ -119,7 +119,8 @@ class Evaluator:
         for workload in question.workloads:
             _check_clock(workload, largest)
             self._limits.append(workload.miss_limits(workload.scenario.slos))
-            self._trials.append(Trials(workload, self._limits[-1], least_services_ns(workload, largest)))
+            least_ns, share = least_services_ns(workload, largest), MAX_KEPT_BYTES // len(question.workloads)
+            self._trials.append(Trials(workload, self._limits[-1], least_ns, share))
         self._seen: set[Part] = set()
         self._throughputs: dict[tuple[str, str, int], float] = {}
         self._threads = budget.threads or available_cores()

@@ -9,7 +9,7 @@ import pandas as pd
 from pipesim.engine import SimulationResult, Workload, simulate
 from pipesim.planner.evaluator import Question
 from pipesim.planner.explain import caveats, one_replica_less, tail
-from pipesim.planner.finding import Proof
+from pipesim.planner.finding import Obstacle, Proof
 from pipesim.planner.verification import Verification
 
 
@@ -152,22 +152,8 @@ class MissedPlan(_Planned):
 
 
 @dataclass(frozen=True)
-class Infeasible(_Answer):
-    """No plan of the search space was found to meet the objectives.
-
-    Parameters
-    ----------
-    proved
-        Whether there is none, or the planner found none.
-    reason
-        What stands in the way.
-    remedies
-        What would have to give, one sentence each.
-    """
-
-    proved: bool
-    reason: str
-    remedies: tuple[str, ...]
+class Infeasible(Obstacle, _Answer):
+    """No plan of the search space was found to meet the objectives, and why."""
 
     status = "infeasible"
 

@@ -10,7 +10,7 @@ the flow of its arrivals into batches, with one queue (:mod:`~pipesim.engine.com
 next arrivals (:mod:`~pipesim.engine.compiled.admission`). Nothing is ever sorted but what leaves at one instant.
 """
 
-from pipesim.engine.compiled.evaluation import Trial, Trials
+from pipesim.engine.compiled.evaluation import MAX_KEPT_BYTES, Trial, Trials
 from pipesim.engine.compiled.whole import run_compiled
 
-__all__ = ["Trial", "Trials", "run_compiled"]
+__all__ = ["MAX_KEPT_BYTES", "Trial", "Trials", "run_compiled"]

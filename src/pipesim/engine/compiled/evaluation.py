@@ -31,7 +31,8 @@ from pipesim.engine.inputs import MissLimit, StageInputs, Workload
 from pipesim.engine.propagation import ways_out_ns
 from pipesim.model import StagePlan
 
-MAX_KEPT_BYTES = 768 << 20
+MAX_KEPT_BYTES = 512 << 20
+"""How much is kept of earlier tests, if nothing else is said."""
 _CHECKS = (1 / 16, 1 / 4)
 """Shares of a stage's arrivals after which its run may stop."""
 _MIN_GROUPS = 1024
