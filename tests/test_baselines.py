@@ -16,9 +16,9 @@ from pipesim.engine import Workload, simulate
 from pipesim.errors import InvalidInputError
 from pipesim.model import HardwareOption, Plan, Profile, ProfilePoint, StagePlan, StageSpace
 from pipesim.model.profile import profile_set
-from pipesim.planner.ceiling import ceil_plan, mean_rate_qps
-from pipesim.planner.coarse import coarse_grained_plan, peak_rate_qps
-from pipesim.planner.evolution import evolve
+from pipesim.planner.methods.ceiling import ceil_plan, mean_rate_qps
+from pipesim.planner.methods.coarse import coarse_grained_plan, peak_rate_qps
+from pipesim.planner.methods.evolution import evolve
 
 Curves = dict[str, dict[str, dict[int, float]]]
 EVERY_20_MS = [20.0 * n for n in range(1, 101)]  # 100 queries in 2 s: 50 a second

@@ -26,8 +26,8 @@ from pipesim.planner.bound.averages import average_service_ns, intervals
 from pipesim.planner.bound.capacity import Batches, Capacity, Demand
 from pipesim.planner.bound.paths import MAX_PATHS, Path, Traffic, paths_of
 from pipesim.planner.bound.stands import MAX_LOSSES, Losses
-from pipesim.planner.choices import choices_below
 from pipesim.planner.evaluator import Budget, Evaluator, Question
+from pipesim.planner.methods.choices import choices_below
 from pipesim.planner.money import Money
 from pipesim.traces import ArrivalTrace
 from strategies import Problem, problems
@@ -601,8 +601,8 @@ def check_search(
     feasible = feasible_plans(problem)
     with pytest.MonkeyPatch.context() as patch:
         for name, number in zip(("FIRST_TESTS", "TURN_TESTS"), search[:2], strict=True):
-            patch.setattr(f"pipesim.planner.search.{name}", number)
-        patch.setattr("pipesim.planner.tree.BLOCK", search[2])
+            patch.setattr(f"pipesim.planner.methods.search.{name}", number)
+        patch.setattr("pipesim.planner.methods.tree.BLOCK", search[2])
         if not is_bounded:  # then the tree, seeds and exchanges have more to do
             patch.setattr("pipesim.planner.bound.program.paths_of", lambda *_: [])
         whole = plan(problem.workload, threads=1)

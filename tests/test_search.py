@@ -9,8 +9,9 @@ import pytest
 from build import make_scenario, make_trace
 from pipesim.engine import Workload, simulate
 from pipesim.model import load_scenario
-from pipesim.planner import FastestPlan, Infeasible, MissedPlan, compare, fastest_plan, plan, question_of, search
+from pipesim.planner import FastestPlan, Infeasible, MissedPlan, compare, fastest_plan, plan, question_of
 from pipesim.planner import evaluator as evaluating
+from pipesim.planner.methods import search
 from test_planner import feasible, scenario_of
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

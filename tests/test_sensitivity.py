@@ -24,11 +24,11 @@ from pipesim.engine import Workload
 from pipesim.errors import InvalidInputError
 from pipesim.model import Plan, StagePlan
 from pipesim.planner import FeasiblePlan, MissedPlan, Question, plan
-from pipesim.planner.reasons import binding, relaxations
-from pipesim.planner.sensitivity import price_sensitivity, profile_sensitivity, without_hardware
-from pipesim.planner.staircases import load_staircase, slo_staircase, sustained_load
-from pipesim.planner.steps import last_held, least_slo_factor, meets
-from pipesim.planner.variants import (
+from pipesim.planner.sensitivity.prices import price_sensitivity, profile_sensitivity, without_hardware
+from pipesim.planner.sensitivity.reasons import binding, relaxations
+from pipesim.planner.sensitivity.staircases import load_staircase, slo_staircase, sustained_load
+from pipesim.planner.sensitivity.steps import last_held, least_slo_factor, meets
+from pipesim.planner.sensitivity.variants import (
     at_load,
     changed,
     with_max_replicas,
@@ -241,7 +241,7 @@ def test_a_budget_that_ends_searches_is_not_called_a_proof() -> None:
 
 
 def test_a_plan_for_tighter_bounds_is_taken_where_a_search_found_a_dearer_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipesim.planner import staircases
+    from pipesim.planner.sensitivity import staircases
 
     def poor(question: Question, max_evaluations: int) -> Any:
         tight = question.workloads[0].scenario.slos[0].bound_ns < 40_000_000
@@ -269,7 +269,7 @@ def test_free_hardware_has_a_flat_staircase() -> None:
 
 
 def test_plans_of_equal_cost_that_follow_each_other_are_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipesim.planner import staircases
+    from pipesim.planner.sensitivity import staircases
 
     def roomless(question: Question, max_evaluations: int) -> Any:
         # free replicas, as few as will do: plans of equal cost, down to where one must pay
@@ -622,7 +622,7 @@ def test_bounds_are_loosened_as_little_as_will_do() -> None:
 def test_a_smallest_change_is_certain_only_if_the_step_before_it_is_certain_not_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from pipesim.planner import reasons
+    from pipesim.planner.sensitivity import reasons
 
     def cheapest(question: Question, max_evaluations: int) -> Any:
         found = reasons_cheapest(question, max_evaluations)
@@ -697,7 +697,9 @@ def test_a_budget_out_of_range_is_refused() -> None:
 
 def test_an_interruption_ends_all_planning_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     result = planned(workload_of())
-    monkeypatch.setattr("pipesim.planner.cheapest.plan", lambda *_, **__: replace(result, reproducible=False))
+    monkeypatch.setattr(
+        "pipesim.planner.sensitivity.cheapest.plan", lambda *_, **__: replace(result, reproducible=False)
+    )
     with pytest.raises(KeyboardInterrupt):
         load_staircase(workload_of())
 

@@ -7,6 +7,7 @@ import typer
 
 from pipesim.cli import trace
 from pipesim.cli.options import AllowOutside, Json, Out, Seed, check_outputs, dollars, one_of, seconds, share, show
+from pipesim.cli.sensitivity import sensitivity
 
 if TYPE_CHECKING:
     from pipesim.engine import SimulationResult, Summary
@@ -24,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(trace.app, name="trace")
+app.command()(sensitivity)
 
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="The scenario file.", show_default=False)]
 

@@ -15,10 +15,10 @@ from rich.text import Text
 
 from pipesim.engine import Workload
 from pipesim.planner import FeasiblePlan, Infeasible, PlanningResult, plan
-from pipesim.planner.cheapest import plan_in_short
-from pipesim.planner.reasons import binding, relaxations
-from pipesim.planner.sensitivity import price_sensitivity, profile_sensitivity, without_hardware
-from pipesim.planner.staircases import SustainedLoad, load_staircase, slo_staircase, sustained_load
+from pipesim.planner.sensitivity.cheapest import plan_in_short
+from pipesim.planner.sensitivity.prices import price_sensitivity, profile_sensitivity, without_hardware
+from pipesim.planner.sensitivity.reasons import binding, relaxations
+from pipesim.planner.sensitivity.staircases import SustainedLoad, load_staircase, slo_staircase, sustained_load
 from pipesim.report import planning_report
 from pipesim.units import NS_PER_S, format_duration, format_usd
 

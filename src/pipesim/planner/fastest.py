@@ -10,8 +10,8 @@ from pipesim.model import Scenario
 from pipesim.planner.evaluator import Question
 from pipesim.planner.planning import MAX_EVALUATIONS, plan
 from pipesim.planner.result import FeasiblePlan, PlanningResult
-from pipesim.planner.steps import least_slo_factor
-from pipesim.planner.variants import changed, with_slo_factor
+from pipesim.planner.sensitivity.steps import least_slo_factor
+from pipesim.planner.sensitivity.variants import changed, with_slo_factor
 from pipesim.planner.verification import verify
 
 STEP = Fraction(1, 100)

@@ -8,16 +8,16 @@ import pandas as pd
 from pipesim.engine import Workload, simulate
 from pipesim.errors import invalid
 from pipesim.model import Scenario
-from pipesim.planner.ceiling import ceil_plan
-from pipesim.planner.coarse import coarse_grained_plan
 from pipesim.planner.evaluator import Budget, Evaluator, Progress, Question, StopSearchError
-from pipesim.planner.evolution import evolve
-from pipesim.planner.exact import enumerate_plans
 from pipesim.planner.explain import describe_ceiling
 from pipesim.planner.finding import Finding, Obstacle
-from pipesim.planner.greedy import plan_greedily
+from pipesim.planner.methods.ceiling import ceil_plan
+from pipesim.planner.methods.coarse import coarse_grained_plan
+from pipesim.planner.methods.evolution import evolve
+from pipesim.planner.methods.exact import enumerate_plans
+from pipesim.planner.methods.greedy import plan_greedily
+from pipesim.planner.methods.search import search
 from pipesim.planner.result import FeasiblePlan, Infeasible, MissedPlan, OutOfBudget, PlanningResult
-from pipesim.planner.search import search
 from pipesim.planner.verification import verify
 
 Method = Literal["search", "greedy", "evolution", "exact", "cg-mean", "cg-peak", "ceil"]

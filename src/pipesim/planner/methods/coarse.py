@@ -35,7 +35,7 @@ import numpy as np
 from pipesim.engine import Workload
 from pipesim.engine.routing import Routes
 from pipesim.model import Plan, StagePlan, StageSpace
-from pipesim.planner.ceiling import Setting, mean_rate_qps, replicas_for, settings_of, tightest_bound_ns
+from pipesim.planner.methods.ceiling import Setting, mean_rate_qps, replicas_for, settings_of, tightest_bound_ns
 from pipesim.traces import ArrivalTrace, peak_count
 from pipesim.units import NS_PER_S
 

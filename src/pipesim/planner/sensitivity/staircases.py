@@ -10,11 +10,11 @@ import pandas as pd
 
 from pipesim.errors import invalid
 from pipesim.model import Plan, StagePlan
-from pipesim.planner.cheapest import MAX_EVALUATIONS, Asked, Cheapest, cheapest, cheapest_of, question_in
 from pipesim.planner.evaluator import Question
 from pipesim.planner.result import FeasiblePlan, MissedPlan
-from pipesim.planner.steps import last_held, least_slo_factor, meets
-from pipesim.planner.variants import at_load, changed, with_slo_factor
+from pipesim.planner.sensitivity.cheapest import MAX_EVALUATIONS, Asked, Cheapest, cheapest, cheapest_of, question_in
+from pipesim.planner.sensitivity.steps import last_held, least_slo_factor, meets
+from pipesim.planner.sensitivity.variants import at_load, changed, with_slo_factor
 from pipesim.units import NS_PER_S
 
 SLO_FACTORS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)

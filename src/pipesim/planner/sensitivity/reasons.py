@@ -9,11 +9,11 @@ from pipesim.engine import SimulationResult, Workload, simulate_all
 from pipesim.errors import invalid
 from pipesim.model import Plan, Scenario
 from pipesim.model.fields import MAX_REPLICAS, MAX_UNITS
-from pipesim.planner.cheapest import MAX_EVALUATIONS, Asked, Cheapest, cheapest, cheapest_of
 from pipesim.planner.evaluator import Question
 from pipesim.planner.result import FeasiblePlan
-from pipesim.planner.steps import least_slo_factor
-from pipesim.planner.variants import (
+from pipesim.planner.sensitivity.cheapest import MAX_EVALUATIONS, Asked, Cheapest, cheapest, cheapest_of
+from pipesim.planner.sensitivity.steps import least_slo_factor
+from pipesim.planner.sensitivity.variants import (
     at_load,
     changed,
     with_max_replicas,

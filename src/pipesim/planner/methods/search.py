@@ -2,8 +2,8 @@
 
 1. The *bound* (:mod:`pipesim.planner.bound`) says, before any simulation, what no feasible plan escapes: the fewest
    replicas of each setting, a cost that no plan undercuts, and what a plan with a given setting costs at least.
-2. The *tree* (:mod:`pipesim.planner.tree`) tests plans and parts of plans, cheapest first, among those that the bound
-   leaves. It looks a little above the bound first, then higher. Where it ends, the plan is optimal.
+2. The *tree* (:mod:`pipesim.planner.methods.tree`) tests plans and parts of plans, cheapest first, among those that the
+   bound leaves. It looks a little above the bound first, then higher. Where it ends, the plan is optimal.
 3. If that takes too long, *seeds* give a feasible plan to begin with: the bound's own choice mended, the whole pipeline
    sized for its peak, and InferLine's greedy plan. *Exchanges* then improve it: of one stage, hardware, replicas and
    batch limit together, then of two stages at once, each with a tree over what those stages may be set to; then
@@ -22,8 +22,6 @@ import pandas as pd
 
 from pipesim.engine import simulate
 from pipesim.model import Plan, StagePlan
-from pipesim.planner.choices import choices_below, sift
-from pipesim.planner.coarse import coarse_grained_plan
 from pipesim.planner.evaluator import Evaluator, StopSearchError
 from pipesim.planner.explain import (
     describe_bound,
@@ -32,8 +30,10 @@ from pipesim.planner.explain import (
     describe_service_limit,
 )
 from pipesim.planner.finding import Finding, Obstacle, Proof
-from pipesim.planner.greedy import plan_greedily
-from pipesim.planner.tree import Choice, Tree
+from pipesim.planner.methods.choices import choices_below, sift
+from pipesim.planner.methods.coarse import coarse_grained_plan
+from pipesim.planner.methods.greedy import plan_greedily
+from pipesim.planner.methods.tree import Choice, Tree
 from pipesim.streams import stream
 
 if TYPE_CHECKING:

@@ -10,7 +10,9 @@ import pandas as pd
 
 from pipesim.errors import InvalidInputError, invalid
 from pipesim.model import Plan, Scenario
-from pipesim.planner.cheapest import (
+from pipesim.planner.evaluator import Question
+from pipesim.planner.result import FeasiblePlan
+from pipesim.planner.sensitivity.cheapest import (
     MAX_EVALUATIONS,
     Asked,
     Cheapest,
@@ -18,10 +20,8 @@ from pipesim.planner.cheapest import (
     cheapest_of,
     plan_in_short,
 )
-from pipesim.planner.evaluator import Question
-from pipesim.planner.result import FeasiblePlan
-from pipesim.planner.steps import last_held, meets
-from pipesim.planner.variants import (
+from pipesim.planner.sensitivity.steps import last_held, meets
+from pipesim.planner.sensitivity.variants import (
     changed,
     with_price_factor,
     with_profile_factor,
@@ -76,7 +76,8 @@ def price_sensitivity(
         exactly where it and ``plan_then`` cost the same; with a limit on costs, where that is reached); ``changes``
         (whether it then changes, or `factor` is as far as was looked; infinite, or 0, if it never does); ``proved``
         (whether it is certain that no plan is cheaper before, to a thousandth of today's price); ``plan_then`` (see
-        :func:`pipesim.planner.cheapest.plan_in_short`; empty if it does not change, or none is within the limit).
+        :func:`~pipesim.planner.sensitivity.cheapest.plan_in_short`; empty if it does not change, or none is within the
+        limit).
 
     Raises
     ------
@@ -313,8 +314,8 @@ def without_hardware(scenario: Asked, *, max_evaluations: int = MAX_EVALUATIONS)
         In the order of the pipeline: ``hardware``; ``units`` (of a replica's bundle: ``1 v100``); ``replicas`` (that
         the cheapest plan has on it); ``status``; ``cost_usd_per_hour`` (NaN if none is feasible without it);
         ``difference_usd_per_hour`` (how much dearer; NaN likewise); ``bound_usd_per_hour``; ``proved``; ``plan``: see
-        :func:`pipesim.planner.staircases.slo_staircase`; ``reason`` (if a stage is left without any hardware, else
-        empty). No rows if there is no feasible plan with all hardware.
+        :func:`~pipesim.planner.sensitivity.staircases.slo_staircase`; ``reason`` (if a stage is left without any
+        hardware, else empty). No rows if there is no feasible plan with all hardware.
 
     Raises
     ------

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pipesim.model import Plan, StagePlan
 from pipesim.planner.evaluator import BLOCK, Evaluator
-from pipesim.planner.tree import Choice
+from pipesim.planner.methods.tree import Choice
 
 if TYPE_CHECKING:
     from pipesim.planner.bound import Bound

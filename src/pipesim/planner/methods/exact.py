@@ -9,7 +9,7 @@ import pandas as pd
 from pipesim.model import StagePlan
 from pipesim.planner.evaluator import Evaluator, StopSearchError
 from pipesim.planner.finding import Finding, Obstacle, Proof
-from pipesim.planner.tree import Choice, Tree
+from pipesim.planner.methods.tree import Choice, Tree
 
 
 def enumerate_plans(evaluator: Evaluator) -> Finding:
