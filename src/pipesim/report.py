@@ -19,6 +19,7 @@ from pipesim.engine.summary import Traffic
 from pipesim.model import Scenario
 from pipesim.planner import Comparison, FeasiblePlan, Infeasible, MissedPlan, PlanningResult
 from pipesim.planner.explain import caveats, tail
+from pipesim.planner.sensitivity.study import Study
 from pipesim.traces import ArrivalTrace, describe, gap_scv
 from pipesim.units import HOURS_PER_MONTH, NS_PER_S, format_quantile
 
@@ -75,6 +76,19 @@ def comparison_report(found: Comparison) -> dict[str, Any]:
         if isinstance(result, FeasiblePlan | MissedPlan)
     }
     return header | {"methods": _rows(found.frame()), "plans": plans}
+
+
+def sensitivity_report(found: Study) -> dict[str, Any]:
+    """Return the report: that of the plan, with what it depends on. What is infinite or does not exist is null."""
+    sustained = found.sustained
+    report = planning_report(found.result) | {"kind": "sensitivity"}
+    return report | {
+        "binding": None if found.binds is None else _rows(found.binds, index=False),
+        "sustained_load": None
+        if sustained is None
+        else {name: _number(value) for name, value in sustained._asdict().items()},
+        "sensitivity": {topic: _rows(frame, index=False) for topic, frame in found.frames.items()},
+    }
 
 
 def simulation_report(result: SimulationResult | Summary) -> dict[str, Any]:

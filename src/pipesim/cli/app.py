@@ -100,7 +100,7 @@ def plan(
     allow_outside: AllowOutside = False,
 ) -> None:
     """Find the cheapest plan that meets the latency objectives, and how far it can be from the cheapest there is."""
-    from pipesim.cli.tables import fastest_note, planning_progress, planning_tables
+    from pipesim.cli.plan_tables import fastest_note, planning_progress, planning_tables
     from pipesim.errors import invalid
     from pipesim.files import write_atomically
     from pipesim.model import write_plan
@@ -158,7 +158,8 @@ def compare(
     allow_outside: AllowOutside = False,
 ) -> None:
     """Run all methods of planning on one scenario: cost, latency, misses, tests, time and gap."""
-    from pipesim.cli.tables import comparison_progress, comparison_table
+    from pipesim.cli.plan_tables import comparison_table
+    from pipesim.cli.screen import working
     from pipesim.engine import Workload
     from pipesim.files import write_atomically
     from pipesim.planner import METHODS, FeasiblePlan
@@ -169,7 +170,7 @@ def compare(
     limit_s = None if time_limit is None else seconds(time_limit, "--time-limit")
     methods = [one_of(name, METHODS, "--method") for name in method or METHODS]
     workload = Workload.of(_load(scenario, seed, allow_outside))
-    with comparison_progress(workload.scenario.name) as on_method:
+    with working(f"Comparing methods on {workload.scenario.name}") as on_method:
         found = compare_methods(
             workload,
             list(dict.fromkeys(methods)),

@@ -115,7 +115,7 @@ def one_of(text: str, allowed: Sequence[Chosen], option: str) -> Chosen:
 
 def show(tables: "RenderableType", report: Callable[[], str], *, as_json: bool) -> None:
     """Print the report, or the tables; a reader of our output that has gone (head, less) is no fault."""
-    from pipesim.cli.tables import console
+    from pipesim.cli.screen import console
 
     try:
         if as_json:

@@ -31,18 +31,20 @@ def sensitivity(
     allow_outside: AllowOutside = False,
 ) -> None:
     """Show what moves the cost of the cheapest plan: objectives, load, prices, models, hardware."""
-    from pipesim.cli.sensitivity_tables import sensitivity_report, sensitivity_tables, study, working
+    from pipesim.cli.screen import working
+    from pipesim.cli.sensitivity_tables import sensitivity_tables
     from pipesim.engine import Workload
     from pipesim.files import write_atomically
     from pipesim.model import load_scenario
     from pipesim.planner import FeasiblePlan
-    from pipesim.report import to_json
+    from pipesim.planner.sensitivity.study import study
+    from pipesim.report import sensitivity_report, to_json
 
     check_outputs({"SCENARIO": scenario}, {"--out": out})
     topics = tuple(dict.fromkeys(one_of(name, WHAT, "--what") for name in what or ()))
     question = load_scenario(scenario, allow_outside=allow_outside)
     workload = Workload.of(question if seed is None else question.with_seed(seed))
-    with working(workload.scenario.name) as on_topic:
+    with working(f"Planning {workload.scenario.name}") as on_topic:
         answer = study(workload, topics, max_evaluations=max_evaluations, on_topic=on_topic)
     if out is not None:
         write_atomically(out, to_json(sensitivity_report(answer)))
