@@ -91,6 +91,52 @@ def test_equal_inputs_and_seed_give_equal_bytes_in_another_process_folder_and_ti
     assert there.stdout == here
 
 
+def test_methods_are_compared_side_by_side(pipesim: Pipesim, starter: Path) -> None:
+    arguments = [word for name in ("search", "greedy", "ceil") for word in ("--method", name)]
+    shown = pipesim("compare", starter, *arguments, "--out", "comparison.json")
+    assert (shown.code, shown.err) == (0, "")
+    for words in ("search", "greedy", "ceil", "optimal", "the best", "$/h", "Gap"):
+        assert words in shown.out
+    report = json.loads(Path("comparison.json").read_text())
+    assert [row["method"] for row in report["methods"]] == ["search", "greedy", "ceil"]
+    costs = {row["method"]: row["cost_usd_per_hour"] for row in report["methods"] if row["status"] != "missed"}
+    assert costs["search"] == min(costs.values())
+    assert "seconds" not in json.dumps(report["methods"])
+
+
+def test_a_method_that_misses_is_shown_with_exit_code_3(pipesim: Pipesim, starter: Path) -> None:
+    starter.write_text(starter.read_text().replace("{p99: 200ms}", "{p99: 60ms}"))
+    shown = pipesim("plan", starter, "--method", "ceil", "--json")
+    report = json.loads(shown.out)
+    assert (shown.code, report["status"]) == (3, "missed")
+    assert not report["slos"][0]["met"]
+
+
+def test_a_plan_can_be_asked_to_stand_more(pipesim: Pipesim, starter: Path) -> None:
+    asked = ("--also-seed", 5, "--also-traffic", starter, "--profile-error", "5%", "--holdout", "20%")
+    shown = pipesim("plan", starter, *asked, "--out", "report.json")
+    assert (shown.code, shown.err) == (0, "")
+    assert "planned for 6 workloads at once; it meets the objectives on 6" in shown.out
+    assert "queries that were held out" in shown.out
+    report = json.loads(Path("report.json").read_text())
+    assert [one["met"] for one in report["other_workloads"]] == [True] * 5
+    assert report["held_out"]["queries"] > 0
+    assert report["proof"]["excluded"]
+    plain = json.loads(pipesim("plan", starter, "--json").out)
+    assert float(plain["cost_usd_per_hour"]) <= float(report["cost_usd_per_hour"])
+    assert plain["other_workloads"] == []
+
+
+def test_the_fastest_plan_for_an_amount(pipesim: Pipesim, starter: Path) -> None:
+    cost = float(json.loads(pipesim("plan", starter, "--json").out)["cost_usd_per_hour"])
+    shown = pipesim("plan", starter, "--max-cost", 2 * cost, "--fastest")
+    assert shown.code == 0
+    assert "no faster plan was found" in shown.out
+    too_little = pipesim("plan", starter, "--max-cost", cost / 2)
+    assert too_little.code == 3
+    assert "No plan that costs at most" in too_little.out
+
+
 def test_another_seed_is_another_trace(pipesim: Pipesim, starter: Path) -> None:
     one, other = (json.loads(pipesim("plan", starter, "--json", "--seed", seed).out) for seed in (1, 2))
     assert one["traffic"]["queries"] != other["traffic"]["queries"]

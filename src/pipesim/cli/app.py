@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipesim.cli import trace
-from pipesim.cli.options import AllowOutside, Json, Out, Seed, check_outputs, dollars, one_of, seconds, share, show
+from pipesim.cli.options import (
+    AllowOutside,
+    Json,
+    Out,
+    Seed,
+    check_outputs,
+    dollars,
+    one_of,
+    options_named,
+    seconds,
+    share,
+    show,
+)
 from pipesim.cli.sensitivity import sensitivity
 
 if TYPE_CHECKING:
@@ -119,24 +131,26 @@ def plan(
         raise invalid("--fastest", "nothing", "says what the plan may cost at most", "pass --max-cost too")
     if fastest and (chosen != "search" or limit_s is not None):
         raise invalid("--fastest", method, "with a time limit" if limit_s else "is not its method", "leave that out")
-    question = question_of(
-        asked,
-        seeds=also_seed or (),
-        traces=[scenario_trace(_load(path, seed, allow_outside)) for path in also_traffic or ()],
-        profile_error=share(profile_error, "--profile-error"),
-        holdout=share(holdout, "--holdout"),
-        confident=confidence,
-    )
     notes = []
-    if fastest:
-        found = fastest_plan(question, max_evaluations=max_evaluations)
-        result = found.result if isinstance(found, FastestPlan) else found
-        notes = [fastest_note(found)] if isinstance(found, FastestPlan) else []
-    else:
-        with planning_progress(asked.name) as progress:
-            result = find_plan(
-                question, method=chosen, max_evaluations=max_evaluations, time_limit_s=limit_s, progress=progress
-            )
+    named = {"profile_error": "--profile-error", "holdout": "--holdout", "time_limit_s": "--time-limit"}
+    with options_named(**named):
+        question = question_of(
+            asked,
+            seeds=also_seed or (),
+            traces=[scenario_trace(_load(path, seed, allow_outside)) for path in also_traffic or ()],
+            profile_error=share(profile_error, "--profile-error"),
+            holdout=share(holdout, "--holdout"),
+            confident=confidence,
+        )
+        if fastest:
+            found = fastest_plan(question, max_evaluations=max_evaluations)
+            result = found.result if isinstance(found, FastestPlan) else found
+            notes = [fastest_note(found)] if isinstance(found, FastestPlan) else []
+        else:
+            with planning_progress(asked.name) as progress:
+                result = find_plan(
+                    question, method=chosen, max_evaluations=max_evaluations, time_limit_s=limit_s, progress=progress
+                )
     if out is not None:
         write_atomically(out, to_json(planning_report(result)))
     if plan_out is not None and isinstance(result, FeasiblePlan):
@@ -170,7 +184,10 @@ def compare(
     limit_s = None if time_limit is None else seconds(time_limit, "--time-limit")
     methods = [one_of(name, METHODS, "--method") for name in method or METHODS]
     workload = Workload.of(_load(scenario, seed, allow_outside))
-    with working(f"Comparing methods on {workload.scenario.name}") as on_method:
+    with (
+        options_named(time_limit_s="--time-limit"),
+        working(f"Comparing methods on {workload.scenario.name}") as on_method,
+    ):
         found = compare_methods(
             workload,
             list(dict.fromkeys(methods)),
@@ -205,7 +222,7 @@ def simulate(
     from pipesim.cli.tables import simulation_tables
     from pipesim.engine import simulate as run
     from pipesim.engine import summarise
-    from pipesim.errors import InvalidInputError, invalid
+    from pipesim.errors import invalid
     from pipesim.files import write_atomically
     from pipesim.model import read_plan
     from pipesim.report import simulation_report, to_json
@@ -217,10 +234,8 @@ def simulate(
     result: Summary | SimulationResult
     if summary:
         interval_s = None if interval is None else seconds(interval, "--interval")
-        try:
+        with options_named(interval_s="--interval"):
             result = summarise(question, chosen, interval_s=interval_s)
-        except InvalidInputError as error:
-            raise InvalidInputError(error.reason, error.where.replace("interval_s", "--interval")) from None
     else:
         result = run(question, chosen)
     if out is not None:

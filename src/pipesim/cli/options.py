@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -43,6 +44,23 @@ def check_outputs(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]
             name = taken.setdefault(check_output(path, option), option)
             if name != option:
                 raise invalid(option, str(path), f"is the file of {name} too", "name another file")
+
+
+@contextmanager
+def options_named(**options: str) -> Iterator[None]:
+    """Let errors about parameters of a function name the options that set them.
+
+    Parameters
+    ----------
+    options
+        For each parameter, its option.
+    """
+    from pipesim.errors import InvalidInputError
+
+    try:
+        yield
+    except InvalidInputError as error:
+        raise InvalidInputError(error.reason, options.get(error.where, error.where)) from None
 
 
 def seconds(text: str, option: str) -> float:
