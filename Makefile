@@ -1,12 +1,13 @@
 # make demo: install and plan the social-media scenario.   make test: install and run the tests.
-.PHONY: demo test check coverage bench clean
+.PHONY: demo test check coverage bench bench-planner clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SCENARIO ?= examples/social-media.yaml
 ENGINE_TESTS := tests/test_compiled_engine.py tests/test_laws.py tests/test_parity.py tests/test_pieces.py \
-	tests/test_quantiles.py tests/test_reference_engine.py tests/test_result.py tests/test_routing.py tests/test_summary.py
+	tests/test_quantiles.py tests/test_reference_engine.py tests/test_result.py tests/test_routing.py tests/test_summary.py \
+	tests/test_trials.py tests/test_constraints.py
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +42,10 @@ coverage: $(VENV)/developing
 bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python benchmarks/engines.py
+
+bench-planner: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python benchmarks/planner.py
 
 clean:
 	rm -rf $(VENV) out

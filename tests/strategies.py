@@ -185,8 +185,8 @@ def problems(
     noises: Sequence[str] = ("none", "none", "none", "gamma", "lognormal"),
     counts: Sequence[int] = (20, 40, 60, 30, 10, 5),
     stages: Sequence[int] = (2, 1, 3),
+    hardware: Sequence[int] = (2, 1, 3),
     prices: Sequence[float] = (1, 2, 0.5, 1, 0, 0.0371, 3.25),
-    ceiling: bool = False,
 ) -> Problem:
     """Return a problem; the arguments hold what may occur, as often as it is named.
 
@@ -202,6 +202,7 @@ def problems(
     models: dict[str, Any] = {}
     search: dict[str, Any] = {}
     noise = {}
+    units = [f"h{number}" for number in range(3)]
     for name in names:
         combine = draw(st.sampled_from(sizes))
         pipeline[name] = {
@@ -212,14 +213,13 @@ def problems(
         if combine != "none":
             pipeline[name]["size"] = {"attribute": "length", "reference": draw(_reals(1.0, 20)), "combine": combine}
         models[name] = {}
-        for hardware in ("h0", "h1", "h2")[: draw(st.sampled_from((2, 1, 3)))]:
+        for unit in units[: draw(st.sampled_from(hardware))]:
             measured = sorted(draw(st.sets(st.integers(1, 8), min_size=1, max_size=3)))
-            models[name][hardware] = {size: _text(draw(_times(1, 12, clock))) for size in measured}
+            models[name][unit] = {size: _text(draw(_times(1, 12, clock))) for size in measured}
             law = draw(st.sampled_from(noises))
             if law != "none":
-                noise[name, hardware] = (draw(_reals(0.01, 2)), law)
+                noise[name, unit] = (draw(_reals(0.01, 2)), law)
         search[name] = _space(draw, models[name], _SETTINGS[len(names)])
-    units = [f"h{number}" for number in range(3)]
     document = {
         "name": "random",
         "slo": {"p99": "100ms"},
@@ -245,7 +245,7 @@ def problems(
     limits: dict[str, Any] = {"stages": search}
     if draw(st.integers(0, 3)) == 0:
         limits["quota"] = _quota(draw(st.sampled_from(plans)), open_.scenario)
-    if ceiling:
+    if draw(st.integers(0, 3)) == 0:
         cost = draw(st.sampled_from(plans)).cost_usd_per_hour(open_.scenario.catalogue)
         limits["max_cost_usd_per_hour"] = float(max(cost, Decimal("0.01"))) + draw(st.sampled_from((0, 1e-5)))
     previous, change = None, Decimal(0)

@@ -361,6 +361,37 @@ class TestProgram:
         # whoever has four of them needs fast hardware elsewhere, of which two are enough
         assert bound.cheapest(number[0, slow, four]) == 4 + 2 * 5
 
+    def test_a_column_stands_some_loss_but_not_more(self) -> None:
+        # The one replica of a, 8 ms a query, has 90, 80 or 60 ms: it serves 11, 10 or 7 queries of ten.
+        curves = {"a": {"fastest": {1: "8ms"}}, "b": {"fastest": {1: "10ms"}, "fast": {1: "20ms"}, "slow": {1: "40ms"}}}
+        prices = {
+            name: {"kind": "gpu", "unit": "gpu", "price_usd_per_hour": price}
+            for name, price in (("fastest", 9), ("fast", 2), ("slow", 1))
+        }
+        search = {"stages": {"a": {"max_replicas": 1}}}
+        bound = bound_of(two_stages(profiles=curves, prices={"units": prices}, search=search))
+        # b has 92 ms: a replica serves 9, 4 or 2
+        assert [bound.fewest(1, name, 1) for name in prices] == [2, 3, 5]
+        assert bound.units == 9 + 3 * 2
+        on_slow = [number for number, column in enumerate(bound.columns) if (column.stage, column.option) == (1, 2)]
+        assert {bound.cheapest(number) for number in on_slow} == {None}
+
+    @pytest.mark.parametrize("growth", [1.2, 5])
+    def test_a_range_of_replicas_has_the_averages_of_the_most(
+        self, growth: float, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # as above, with ten times the queries: with the fewest replicas, 49, batches take too long at both stages
+        monkeypatch.setattr("pipesim.planner.bound.program._GROWTH", growth)
+        curve = {"slow": {1: "20ms", 10: "110ms"}}
+        scenario = make_scenario(
+            {"a": {}, "b": {"after": ["a"]}}, slo={"p100": "120ms"}, prices=PRICES, profiles={"a": curve, "b": curve}
+        )
+        workload = Workload.of(scenario, make_trace([0] * 440))
+        bound, cheapest = bound_of(workload), plan(workload, threads=1)
+        assert isinstance(cheapest, FeasiblePlan)
+        assert bound.units is not None
+        assert bound.units <= cheapest.weighed_usd_per_hour
+
     def test_a_plan_of_the_bound_is_known(self) -> None:
         found = bound_of(two_stages()).cheapest_plan()
         assert found is not None
@@ -454,10 +485,10 @@ def evaluator_of(problem: Problem, max_evaluations: int = 10**6) -> Evaluator:
 def feasible_plans(problem: Problem) -> dict[tuple[StagePlan, ...], int]:
     """Return all feasible plans by their settings, with what they cost in whole units: each is run."""
     workload, scenario = problem.workload, problem.scenario
-    money, limits = Money(scenario), workload.miss_limits(scenario.slos)
+    money, limits, ceiling = Money(scenario), workload.miss_limits(scenario.slos), scenario.max_cost_usd_per_hour
     found = {}
     for one in problem.plans:
-        if scenario.over_quota(one):
+        if scenario.over_quota(one) or (ceiling is not None and one.cost_usd_per_hour(scenario.catalogue) > ceiling):
             continue
         latency_ns = run_engine(workload.engine_inputs(one)).finish_ns - workload.trace.times_ns
         if not any(limit.is_missed(latency_ns) for limit in limits):
@@ -529,6 +560,28 @@ def rescaled(problem: Problem, scale: float) -> Problem:
     }
     scenario = replace(scenario, catalogue=scenario.catalogue.model_copy(update={"units": units}))
     return Problem(scenario, Workload.of(scenario, problem.workload.trace))
+
+
+COARSE = {
+    "capacity.CELLS": 4,
+    "capacity.MAX_SEQUENCE": 5,
+    "paths.MAX_PATHS": 1,
+    "paths.MAX_WINDOWS": 1,
+    "stands.MAX_LOSSES": 2,
+    "stands._MAX_COMBINATIONS": 1,
+    "program.MAX_NODES": 1,
+    "program._GROWTH": 4,
+}
+"""What limits the work, so low that it does so in small problems."""
+
+
+@settings(PARITY, max_examples=50)
+@given(problems(stages=(2, 3), hardware=(3, 2)), st.sets(st.sampled_from(sorted(COARSE)), min_size=1))
+def test_a_bound_from_which_something_is_left_out_holds_all_the_same(problem: Problem, left_out: set[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in left_out:
+            patch.setattr(f"pipesim.planner.bound.{name}", COARSE[name])
+        check_bound(problem)
 
 
 @pytest.mark.slow

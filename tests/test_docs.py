@@ -56,3 +56,19 @@ def test_links_between_documents_lead_somewhere() -> None:
     for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+@pytest.mark.slow
+def test_what_the_planners_page_says_can_be_asked_can_be_asked(
+    pipesim: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pipesim("init", "scenario.yaml")
+    starter = Path("scenario.yaml").read_text().replace("duration: 60s", "duration: 10s")
+    for name in ("scenario.yaml", "monday.yaml"):
+        Path(name).write_text(starter)
+    (commands,) = blocks((ROOT / "docs" / "planner.md").read_text(), "console")
+    for line in commands.splitlines():
+        program, *arguments = line.split("#")[0].split()
+        answer = pipesim(*arguments)
+        assert (program, answer.code, answer.err) == ("pipesim", 0, ""), line

@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from pipesim.errors import FileFormatError, InvalidInputError, PipesimError
     from pipesim.model import Plan, Scenario, StagePlan, read_plan, write_plan
     from pipesim.model import load_scenario as load
-    from pipesim.planner import FeasiblePlan, Infeasible, PlanningResult, plan
+    from pipesim.planner import (
+        FeasiblePlan,
+        Infeasible,
+        MissedPlan,
+        PlanningResult,
+        compare,
+        fastest_plan,
+        plan,
+        question_of,
+    )
     from pipesim.traces import ArrivalTrace
 
 _HOMES = {
@@ -27,6 +36,7 @@ _HOMES = {
     "FeasiblePlan": "pipesim.planner",
     "FileFormatError": "pipesim.errors",
     "Infeasible": "pipesim.planner",
+    "MissedPlan": "pipesim.planner",
     "InvalidInputError": "pipesim.errors",
     "PipesimError": "pipesim.errors",
     "Plan": "pipesim.model",
@@ -36,8 +46,11 @@ _HOMES = {
     "StagePlan": "pipesim.model",
     "Summary": "pipesim.engine",
     "Workload": "pipesim.engine",
+    "compare": "pipesim.planner",
+    "fastest_plan": "pipesim.planner",
     "load": "pipesim.model",
     "plan": "pipesim.planner",
+    "question_of": "pipesim.planner",
     "read_plan": "pipesim.model",
     "simulate": "pipesim.engine",
     "simulate_all": "pipesim.engine",
@@ -52,6 +65,7 @@ __all__ = [
     "FileFormatError",
     "Infeasible",
     "InvalidInputError",
+    "MissedPlan",
     "PipesimError",
     "Plan",
     "PlanningResult",
@@ -60,8 +74,11 @@ __all__ = [
     "StagePlan",
     "Summary",
     "Workload",
+    "compare",
+    "fastest_plan",
     "load",
     "plan",
+    "question_of",
     "read_plan",
     "simulate",
     "simulate_all",
