@@ -37,7 +37,7 @@ class State(NamedTuple):
 
 
 Progress = Callable[[State], None]
-"""Called after each simulation."""
+"""Called after each block of tests."""
 
 
 class StopSearchError(Exception):
@@ -57,11 +57,14 @@ class Question:
         Whether the upper end of each objective's confidence interval must meet its bound, too.
     held_out
         A workload that the plan is not made for, but judged on.
+    labels
+        What each of the workloads is, for people.
     """
 
     workloads: tuple[Workload, ...]
     confident: bool = False
     held_out: Workload | None = None
+    labels: tuple[str, ...] = ("the scenario's own",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,9 @@ class Evaluator:
         StopSearchError
             If the budget is used up; what could be tested has been.
         """
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            self.stopped_by = "time limit"
+            raise StopSearchError
         left = self._budget.max_evaluations - self.evaluations
         new: list[Part] = []
         stops = False
@@ -179,9 +185,6 @@ class Evaluator:
                 break
             self._seen.add(part)
             new.append(part)
-        if self._deadline is not None and time.monotonic() > self._deadline:
-            self.stopped_by = "time limit"
-            raise StopSearchError
         run = map if self.pool is None or len(parts) == 1 else self.pool.map
         outcomes = list(run(self._test, parts))
         self.evaluations += len(new)
@@ -227,11 +230,14 @@ class Evaluator:
         """Return how far the plan misses its worst objective, 0 if it is feasible.
 
         It is the share of its queries that miss beyond those that may, plus the median of how much too late those are,
-        relative to the bound and squeezed into 0 … 1: of two plans that are overrun the less late one is better.
+        relative to the bound and squeezed into 0 … 1: of two plans that are overrun the less late one is better. What
+        is beyond a quota, relative to it, comes on top.
         """
         if self.feasible(plan):
             return 0.0
-        worst = 0.0
+        quota = self.scenario.quota
+        worst = sum((beyond / max(1, quota[unit]) for unit, beyond in self.scenario.over_quota(plan).items()), 0.0)
+        missed = 0.0
         for workload, limits, trials in zip(self.question.workloads, self._limits, self._trials, strict=True):
             latency_ns = trials.finish_ns(self.part(plan)) - workload.trace.times_ns
             for limit in limits:
@@ -241,11 +247,17 @@ class Evaluator:
                 late = latency_ns[(latency_ns > limit.bound_ns) & (limit.group >= 0)]
                 lateness = float(np.median(late)) / limit.bound_ns - 1
                 share = float(beyond.max()) / max(1, int(np.count_nonzero(limit.group >= 0)))
-                worst = max(worst, share + lateness / (1 + lateness))
-        return worst or 1e-9  # only the confidence interval misses
+                missed = max(missed, share + lateness / (1 + lateness))
+        return worst + missed or 1e-9  # only the confidence interval misses
 
     def feasible_without_queues(self, settings: Mapping[str, Sequence[StagePlan]]) -> bool:
-        """Return whether the objectives hold if no item ever waits: if not, no plan of these settings is feasible.
+        """Return whether the objectives hold if no item ever waits: see :meth:`too_slow`."""
+        return self.too_slow(settings) is None
+
+    def too_slow(self, settings: Mapping[str, Sequence[StagePlan]]) -> Workload | None:
+        """Return a workload on which the objectives do not hold even if no item ever waits, None if there is none.
+
+        If there is one, no plan of these settings is feasible.
 
         Parameters
         ----------
@@ -256,8 +268,8 @@ class Evaluator:
         for workload, limits in zip(self.question.workloads, self._limits, strict=True):
             latency_ns = least_latency_ns(workload, settings)
             if any(limit.is_missed(latency_ns) for limit in limits):
-                return False
-        return True
+                return workload
+        return None
 
     def room(self, plan: Plan) -> float:
         """Return by how much of its bound the worst objective could be tighter."""
@@ -271,7 +283,10 @@ class Evaluator:
 
     def prefer(self, plan: Plan) -> None:
         """Take a feasible plan for the best one, which costs as much."""
-        self.best = plan
+        assert self.best is not None
+        assert self.is_affordable(plan)
+        if plan.stages != self.best.stages:
+            self.best = plan
 
     @contextmanager
     def at_most(self, share: float) -> Iterator[None]:
@@ -279,8 +294,10 @@ class Evaluator:
         budget = self._budget
         left = budget.max_evaluations - self.evaluations
         self._budget = replace(budget, max_evaluations=self.evaluations + int(share * left))
-        yield
-        self._budget = budget
+        try:
+            yield
+        finally:
+            self._budget, self.stopped_by = budget, None
 
     def bottleneck(self, plan: Plan, stages: Iterable[str]) -> str:
         """Return which of some stages can serve the fewest queries per second in full batches, the first of equals."""

@@ -41,7 +41,8 @@ class Money:
         return Decimal(units).scaleb(-self._decimals)
 
     @cached_property
-    def _change(self) -> int:
+    def whole_change(self) -> int:
+        """Return what a stage that changes is counted as."""
         return self.units(self._scenario.change_usd_per_hour)
 
     def price(self, stage: str, hardware: str) -> int:
@@ -55,7 +56,7 @@ class Money:
     def change(self, stage: str, setting: StagePlan) -> int:
         """Return what a setting is counted as for being another than the previous plan's."""
         previous = self._scenario.previous
-        return 0 if previous is None or previous.stages[stage] == setting else self._change
+        return 0 if previous is None or previous.stages[stage] == setting else self.whole_change
 
 
 def _decimals(amounts: Iterable[Decimal]) -> int:

@@ -41,5 +41,6 @@ def verify(result: SimulationResult) -> Verification:
         workload = workload.first(queries)
         run = run_engine(workload.engine_inputs(result.plan))
     reference = run_reference(workload.engine_inputs(result.plan))
-    assert same(run, reference), "the engines differ: please report this scenario"
+    if not same(run, reference):
+        raise RuntimeError("the compiled engine and the reference engine differ: please report this scenario")
     return Verification(queries, whole_trace)

@@ -116,12 +116,16 @@ class Demand:
         self.most_items: Integers = np.cumsum(np.sort(items)[::-1])
         """Entry k - 1: the most items that k queries have."""
         self.arrival_ns = arrival_ns
+        self._span_of_ns: dict[int, int] = {}
 
     def span_of_ns(self, queries: int) -> int:
         """Return the shortest time over which so many queries in a row enter."""
         if queries <= 1:
             return 0
-        return int((self.arrival_ns[queries - 1 :] - self.arrival_ns[: 1 - queries]).min())
+        if queries not in self._span_of_ns:
+            spans_ns = self.arrival_ns[queries - 1 :] - self.arrival_ns[: 1 - queries]
+            self._span_of_ns[queries] = int(spans_ns.min())
+        return self._span_of_ns[queries]
 
     def spans_ns(self, most: int) -> Integers:
         """Return, for batches of 0 … `most` items, the least span over which the queries in it enter, if all can pass.

@@ -98,8 +98,9 @@ def _initialise(evaluator: Evaluator, history: _History) -> Plan | Obstacle:
     allowed = {
         name: [_setting(option, option.batch_sizes[-1], 1) for option in stage.options] for name, stage in space.items()
     }
-    if not evaluator.feasible_without_queues(allowed):
-        return Obstacle(True, *describe_service_limit(workload, allowed))
+    too_slow = evaluator.too_slow(allowed)
+    if too_slow is not None:
+        return Obstacle(True, *describe_service_limit(too_slow, allowed))
     options = {name: fastest(stage.options) for name, stage in space.items()}
     plan = Plan(
         stages={

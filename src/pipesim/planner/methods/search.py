@@ -8,7 +8,7 @@
    sized for its peak, and InferLine's greedy plan. *Exchanges* then improve it: of one stage, hardware, replicas and
    batch limit together, then of two stages at once, each with a tree over what those stages may be set to; then
    *neighbourhoods* of more stages, drawn at random. In between the tree over all stages goes on, and raises the bound.
-4. Of plans that cost the same, the one whose worst objective has most room is taken, as far as one exchange leads.
+4. Of optimal plans, the one whose worst objective has most room is taken, as far as one exchange leads.
 
 Nothing assumes that more replicas or larger batches are better. The search depends on the scenario, its seed and the
 number of tests allowed, not on threads; a time limit ends it wherever it is.
@@ -85,8 +85,9 @@ def search(evaluator: Evaluator) -> Finding:
         name: [_setting(option.hardware, 1, option.batch_sizes[-1]) for option in space.options]
         for name, space in evaluator.space.items()
     }
-    if not evaluator.feasible_without_queues(everything):
-        why = describe_service_limit(evaluator.workload, everything)
+    too_slow = evaluator.too_slow(everything)
+    if too_slow is not None:
+        why = describe_service_limit(too_slow, everything)
         return Finding(None, history.frame(), obstacle=Obstacle(True, *why))
     bound = Bound(evaluator.question.workloads, evaluator.money, evaluator.pool)
     if bound.units is None:
@@ -106,7 +107,8 @@ class _Search:
         self._least = bound.units
         self._most = self._dearest() + 1
         """No plan of the space costs as much."""
-        self._exchanged = 0
+        self._exchanged, self._exchanged_of = 0, evaluator.best
+        """k, and the plan of which no cheaper one that differs in up to k stages is feasible."""
         self._complete = True
         self._raise_bound(bound.units)
         history.add("bound")
@@ -144,7 +146,8 @@ class _Search:
         if self._best is None and self._complete:
             return Finding(None, self._history.frame(), obstacle=Obstacle(False, *self._why_not()))
         excluded = self._best is not None and self._least >= self._below
-        proof = Proof(len(self._evaluator.order) if excluded else self._exchanged, excluded)
+        exchanged = self._exchanged if self._exchanged_of is self._best else 0
+        proof = Proof(len(self._evaluator.order) if excluded else exchanged, excluded)
         return Finding(self._best, self._history.frame(), complete=self._complete, proof=proof)
 
     def _search(self) -> None:
@@ -153,8 +156,8 @@ class _Search:
             self._plant()
             self._improve()
             self._take_turns()
-        if self._best is not None:
-            self._polish()
+        if self._best is not None and self._least >= self._below:
+            self._keep_the_roomiest(self._best)  # of others, what was exchanged is worth more
 
     def _grow_tree(self, tests: int) -> None:
         """Search all plans, a little above the bound first and then higher, until all are or the tests are used up."""
@@ -226,19 +229,19 @@ class _Search:
 
     def _improve(self) -> None:
         """Exchange one stage, then two, until no cheaper plan differs in so few."""
-        done: Plan | None = None
-        while self._best is not None and done is not self._best:
-            done = self._best
+        improved = self._best is not None
+        while improved:
+            start = self._best
             for count in (1, 2):
                 for stages in itertools.combinations(range(len(self._evaluator.order)), count):
                     self._exchange(stages)
-                    if self._best is not done:
+                    if self._best is not start:
                         break
-                if self._best is not done:
+                if self._best is not start:
                     break
-                self._exchanged = max(self._exchanged, count)
-            if self._best is not done:
-                self._exchanged = 0
+                if self._exchanged_of is not start or count > self._exchanged:
+                    self._exchanged, self._exchanged_of = count, start
+            improved = self._best is not start
 
     def _exchange(self, stages: Sequence[int], tests: int | None = None) -> bool:
         """Search the plans that differ from the best one in these stages; return whether all cheaper ones were."""
@@ -276,7 +279,6 @@ class _Search:
             if len(self._evaluator.order) > 3:
                 self._exchange(next(neighbourhoods), TURN_TESTS)
             if self._best is not before:
-                self._exchanged = 0
                 self._improve()
 
     def _neighbourhoods(self) -> Iterator[tuple[int, ...]]:
@@ -287,15 +289,21 @@ class _Search:
             count = min(stages - 1, 3 + turn // (2 * stages))  # the tree takes all of them
             yield tuple(sorted(rng.choice(stages, count, replace=False).tolist()))
 
-    def _polish(self) -> None:
-        """Go to the plan of equal cost whose worst objective has most room, stage by stage."""
+    def _keep_the_roomiest(self, plan: Plan) -> None:
+        """Go to the plan of equal cost whose worst objective has most room, stage by stage, while tests are left."""
         evaluator = self._evaluator
-        assert self._best is not None
-        plan, room = self._best, evaluator.room(self._best)
+        room = evaluator.room(plan)
         for name in evaluator.space:
             for setting in self._equals(name, plan.stages[name]):
                 other = Plan.model_construct(stages={**plan.stages, name: setting})
-                if evaluator.feasible(other) and (more := evaluator.room(other)) > room:
+                if not evaluator.is_affordable(other):
+                    continue
+                try:
+                    is_feasible = evaluator.feasible(other)
+                except StopSearchError:
+                    evaluator.prefer(plan)
+                    raise
+                if is_feasible and (more := evaluator.room(other)) > room:
                     plan, room = other, more
         evaluator.prefer(plan)
 
@@ -306,7 +314,9 @@ class _Search:
         found = []
         for option in space.options:
             price = money.price(name, option.hardware)
-            counts = {chosen.replicas} if not price else {chosen.replicas, cost // price}
+            counts = {chosen.replicas}
+            if price:  # with the change counted, or without one
+                counts |= {cost // price, (cost - money.whole_change) // price}
             for replicas in sorted(counts):
                 for size in option.batch_sizes:
                     setting = _setting(option.hardware, replicas, size)
