@@ -47,7 +47,10 @@ def planning_report(result: PlanningResult) -> dict[str, Any]:
             "bottleneck": result.bottleneck,
             "tail": _rows(result.tail),
             "confident": result.question.confident,
-            "other_workloads": [_outcome(one) for one in result.other_simulations],
+            "other_workloads": [
+                {"workload": label} | _outcome(one)
+                for label, one in zip(result.question.labels[1:], result.other_simulations, strict=True)
+            ],
             "held_out": None if result.validation is None else _outcome(result.validation),
         }
     if isinstance(result, FeasiblePlan):

@@ -24,6 +24,7 @@ from pipesim.cli.sensitivity import sensitivity
 if TYPE_CHECKING:
     from pipesim.engine import SimulationResult, Summary
     from pipesim.model import Scenario
+    from pipesim.planner import PlanningResult
 
 NOT_MET = 3
 MAX_EVALUATIONS = 30_000
@@ -112,6 +113,7 @@ def plan(
     allow_outside: AllowOutside = False,
 ) -> None:
     """Find the cheapest plan that meets the latency objectives, and how far it can be from the cheapest there is."""
+    from pipesim.cli.options import files_of
     from pipesim.cli.plan_tables import fastest_note, planning_progress, planning_tables
     from pipesim.errors import invalid
     from pipesim.files import write_atomically
@@ -128,11 +130,26 @@ def plan(
     if max_cost is not None:
         asked = asked.with_max_cost(dollars(max_cost, "--max-cost"))
     if fastest and asked.max_cost_usd_per_hour is None:
-        raise invalid("--fastest", "nothing", "says what the plan may cost at most", "pass --max-cost too")
-    if fastest and (chosen != "search" or limit_s is not None):
-        raise invalid("--fastest", method, "with a time limit" if limit_s else "is not its method", "leave that out")
-    notes = []
-    named = {"profile_error": "--profile-error", "holdout": "--holdout", "time_limit_s": "--time-limit"}
+        raise invalid("--fastest", True, "has no ceiling to stay under", "pass --max-cost too")
+    if fastest and chosen != "search":
+        raise invalid("--fastest", method, "is not the method that it takes", "leave --method out")
+    if fastest and limit_s is not None:
+        raise invalid("--fastest", time_limit, "is a time limit, which it does not take", "use --max-evaluations")
+    check_outputs(
+        {"SCENARIO": scenario, "--also-traffic": also_traffic[0] if also_traffic else scenario}
+        | dict(files_of(asked, scenario)),
+        {"--out": out, "--plan-out": plan_out},
+    )
+    result: PlanningResult
+    notes: list[str] = []
+    extra: dict[str, object] = {}
+    named = {
+        "confident": "--confidence",
+        "seed": "--also-seed",
+        "profile_error": "--profile-error",
+        "holdout": "--holdout",
+        "time_limit_s": "--time-limit",
+    }
     with options_named(**named):
         question = question_of(
             asked,
@@ -145,18 +162,20 @@ def plan(
         if fastest:
             found = fastest_plan(question, max_evaluations=max_evaluations)
             result = found.result if isinstance(found, FastestPlan) else found
-            notes = [fastest_note(found)] if isinstance(found, FastestPlan) else []
+            if isinstance(found, FastestPlan):
+                notes = [fastest_note(found)]
+                extra = {"fastest": {"factor": found.factor, "proved": found.proved}}
         else:
             with planning_progress(asked.name) as progress:
                 result = find_plan(
                     question, method=chosen, max_evaluations=max_evaluations, time_limit_s=limit_s, progress=progress
                 )
     if out is not None:
-        write_atomically(out, to_json(planning_report(result)))
+        write_atomically(out, to_json(planning_report(result) | extra))
     if plan_out is not None and isinstance(result, FeasiblePlan):
         write_plan(result.simulation.plan, plan_out)
-    show(planning_tables(result, notes), lambda: to_json(planning_report(result)), as_json=json)
-    if not isinstance(result, FeasiblePlan):
+    show(planning_tables(result, notes), lambda: to_json(planning_report(result) | extra), as_json=json)
+    if not isinstance(result, FeasiblePlan) or not (result.validation is None or result.validation.met):
         raise typer.Exit(NOT_MET)
 
 

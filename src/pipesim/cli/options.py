@@ -13,6 +13,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from pipesim.model import Scenario
+
 Chosen = TypeVar("Chosen", bound=str)
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON, for machines.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the JSON report to this file.")]
@@ -44,6 +46,13 @@ def check_outputs(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]
             name = taken.setdefault(check_output(path, option), option)
             if name != option:
                 raise invalid(option, str(path), f"is the file of {name} too", "name another file")
+
+
+def files_of(scenario: "Scenario", path: Path) -> list[tuple[str, Path]]:
+    """Return the files that a scenario names, which no output may replace, with their names."""
+    names = [file.name for file in scenario.inputs if not file.name.startswith("library:")]
+    files = [(name, path.parent / name) for name in names if name != path.name]
+    return files if scenario.trace_path is None else [*files, ("the trace", scenario.trace_path)]
 
 
 @contextmanager

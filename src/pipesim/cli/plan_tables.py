@@ -12,6 +12,7 @@ from pipesim.cli.screen import counted, duration, figure, headline, new_table, u
 from pipesim.cli.tables import described_traffic, note_list, simulated
 from pipesim.planner import Comparison, FastestPlan, FeasiblePlan, Infeasible, MissedPlan, PlanningResult, State
 from pipesim.planner.evaluator import Progress
+from pipesim.planner.explain import tightest
 from pipesim.units import format_duration, format_usd
 
 METHODS = {
@@ -64,7 +65,8 @@ def comparison_table(found: Comparison) -> RenderableType:
     notes = [Text(f"  * {method}: {METHODS[method]}") for method in found.results]
     missed = [method for method, result in found.results.items() if isinstance(result, MissedPlan)]
     verb = "misses" if len(missed) == 1 else "miss"
-    cheap = Text(f"What costs less is no bargain: {' and '.join(missed)} {verb} the objectives.") if missed else Text()
+    names = " and ".join([", ".join(missed[:-1]), missed[-1]] if len(missed) > 1 else missed)
+    cheap = Text(f"{names} {verb} the objectives or the quotas, whatever they cost.") if missed else Text()
     return Group(title, Text(), table, cheap, Text(), Text("Methods:"), *notes)
 
 
@@ -137,14 +139,23 @@ def _stood(result: FeasiblePlan | MissedPlan) -> list[str]:
     lines = []
     others = result.other_simulations
     if others:
-        met = sum(one.met for one in others)
-        lines.append(f"It was planned for {len(others) + 1} workloads at once; it meets the objectives on {met + 1}.")
-    if result.question.confident:
+        met = sum(one.met for one in (result.simulation, *others))
+        lines.append(f"It was planned for {len(others) + 1} workloads at once; it meets the objectives on {met}:")
+        for label, one in zip(result.question.labels[1:], others, strict=True):
+            worst = tightest(one)
+            latency = "–" if worst.latency_ns is None else format_duration(worst.latency_ns)
+            lines.append(f"  * {label}: {worst.slo.label} {latency}, {'met' if one.met else 'MISSED'}")
+    changed = result.workload.scenario.changed_stages(result.simulation.plan)
+    if result.workload.scenario.previous is not None:
+        counted_as = usd(result.weighed_usd_per_hour - result.simulation.cost_usd_per_hour)
+        stages = f"{', '.join(changed)}, counted as {counted_as}/h on top of its cost" if changed else "no stage"
+        lines.append(f"Against the plan that runs, it changes {stages}.")
+    if result.question.confident and isinstance(result, FeasiblePlan):
         lines.append("The upper end of each objective's confidence interval meets its bound.")
     validation = result.validation
     if validation is not None:
         verdict = "meets the objectives" if validation.met else "MISSES an objective"
-        worst = max(validation.slos, key=lambda outcome: (outcome.latency_ns or 0) / outcome.slo.bound_ns)
+        worst = tightest(validation)
         latency = "–" if worst.latency_ns is None else format_duration(worst.latency_ns)
         lines.append(
             f"On the {len(validation.workload.trace):,} queries that were held out it {verdict}: "

@@ -10,7 +10,16 @@ from pydantic import Field, Tag
 
 from pipesim.errors import invalid
 from pipesim.files import InputFile
-from pipesim.model.fields import BatchSize, Listed, Model, Name, PositiveDuration, QuantileName, one_form
+from pipesim.model.fields import (
+    MAX_USD_PER_HOUR,
+    BatchSize,
+    Listed,
+    Model,
+    Name,
+    PositiveDuration,
+    QuantileName,
+    one_form,
+)
 from pipesim.model.hardware import Catalogue
 from pipesim.model.pipeline import Pipeline
 from pipesim.model.plan import Plan
@@ -136,7 +145,19 @@ class Scenario:
         return replace(self, file=self.file.model_copy(update={"seed": seed}))
 
     def with_max_cost(self, usd_per_hour: Decimal) -> "Scenario":
-        """Return the scenario with a ceiling on what a plan may cost an hour."""
+        """Return the scenario with a ceiling on what a plan may cost an hour; a lower one that it has stays.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is not a finite amount above 0.
+        """
+        amount = Decimal(str(usd_per_hour))
+        if not amount.is_finite() or not 0 < amount <= MAX_USD_PER_HOUR:
+            raise invalid(
+                "max_cost_usd_per_hour", str(usd_per_hour), "is not allowed", f"use above 0, up to {MAX_USD_PER_HOUR}"
+            )
+        usd_per_hour = amount if self.max_cost_usd_per_hour is None else min(amount, self.max_cost_usd_per_hour)
         search = self.file.search.model_copy(update={"max_cost_usd_per_hour": usd_per_hour})
         return replace(self, file=self.file.model_copy(update={"search": search}))
 

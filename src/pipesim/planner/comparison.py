@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipesim.engine import Workload
+from pipesim.errors import invalid
 from pipesim.model import Scenario
 from pipesim.planner.evaluator import Question
 from pipesim.planner.explain import tightest
@@ -98,6 +99,8 @@ def compare(
     question = scenario
     if not isinstance(question, Question):
         question = Question((question if isinstance(question, Workload) else Workload.of(question),))
+    if not methods:
+        raise invalid("methods", list(methods), "is empty", f"name some of {', '.join(METHODS)}")
     results: dict[Method, PlanningResult] = {}
     seconds: dict[Method, float] = {}
     for method in methods:
@@ -106,4 +109,7 @@ def compare(
         started = time.perf_counter()
         results[method] = plan(question, method=method, max_evaluations=max_evaluations, time_limit_s=time_limit_s)
         seconds[method] = time.perf_counter() - started
+        found = results[method]
+        if time_limit_s is None and isinstance(found, FeasiblePlan) and not found.reproducible:
+            raise KeyboardInterrupt  # it ended one method of several
     return Comparison(results, seconds)

@@ -74,7 +74,8 @@ def caveats(result: SimulationResult | Summary) -> tuple[str, ...]:
         if not outcome.queries:
             notes.append(f"{outcome.slo}: there are no queries, so nothing was tested")
         elif outcome.met and outcome.allowed_misses < _FEW_MISSES:
-            notes.append(f"{outcome.slo}: {outcome.queries:,} queries{place} are too few to test it; {remedy}")
+            verb = "is" if outcome.queries == 1 else "are"
+            notes.append(f"{outcome.slo}: {_counted(outcome.queries)}{place} {verb} too few to test it; {remedy}")
         elif isinstance(result, Summary) and math.isnan(outcome.interval_ns.low):
             notes.append(
                 f"{outcome.slo}: there is no confidence interval, as that takes a series of 20 intervals or more{place}"
@@ -85,6 +86,10 @@ def caveats(result: SimulationResult | Summary) -> tuple[str, ...]:
     for stage, chosen in result.plan.stages.items():
         notes.extend(scenario.profiles[scenario.pipeline.stages[stage].model, chosen.hardware].caveats)
     return tuple(dict.fromkeys(notes))
+
+
+def _counted(queries: int) -> str:
+    return "1 query" if queries == 1 else f"{queries:,} queries"
 
 
 def describe_service_limit(workload: Workload, settings: Mapping[str, Sequence[StagePlan]]) -> Explanation:
@@ -176,11 +181,15 @@ def describe_bound(workload: Workload, dead_stages: Sequence[str]) -> Explanatio
             "Raise the bound: then bursts can be served over a longer time.",
         ]
     else:
+        quota = workload.scenario.quota
+        within = " within the quotas" if quota else ""
         reason = (
-            f"Each stage alone can be fast enough for {objectives}, but no combination of hardware, replicas and batch "
-            "sizes in the search space is, and within the quotas: the traffic takes large batches, and these take time."
+            f"No combination of hardware, replicas and batch sizes in the search space{within} serves enough queries "
+            f"in time for {objectives}, though no stage alone is to blame."
         )
-        remedies = ["Raise search.max_replicas or the quotas.", "Add faster hardware.", "Raise the bound."]
+        remedies = [
+            "Raise the quotas." if quota else "Raise search.max_replicas.", "Add faster hardware.", "Raise the bound."
+        ]  # fmt: skip
     return reason, tuple(remedies)
 
 

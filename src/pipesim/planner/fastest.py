@@ -1,18 +1,20 @@
 """The best latency that money buys: the plan with the tightest objectives that costs no more than a ceiling."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from pipesim.engine import Workload
+from pipesim.engine import Workload, simulate
 from pipesim.errors import invalid
 from pipesim.model import Scenario
 from pipesim.planner.evaluator import Question
+from pipesim.planner.finding import Proof
 from pipesim.planner.planning import MAX_EVALUATIONS, plan
-from pipesim.planner.result import FeasiblePlan, PlanningResult
+from pipesim.planner.result import FeasiblePlan, Infeasible, MissedPlan, PlanningResult
 from pipesim.planner.sensitivity.steps import least_slo_factor
 from pipesim.planner.sensitivity.variants import changed, with_slo_factor
 from pipesim.planner.verification import verify
+from pipesim.units import format_usd
 
 STEP = Fraction(1, 100)
 """How much tighter the objectives would have to be, as a share, before it counts."""
@@ -26,17 +28,17 @@ class FastestPlan:
     Parameters
     ----------
     factor
-        By what the bounds of all objectives can be multiplied so that the plan still meets them: 0.8 is 20 % faster
-        than asked.
+        By what the bounds of all objectives can be multiplied so that the plan just meets them: 0.8 is 20 % tighter
+        than asked for; above 1 the objectives are missed.
     proved
         Whether no plan under the ceiling meets bounds that are tighter by another 1 %.
     result
-        The plan, which is the cheapest one for bounds that it was found under.
+        The plan, judged by the objectives as they were asked for.
     """
 
     factor: float
     proved: bool
-    result: FeasiblePlan
+    result: FeasiblePlan | MissedPlan
 
 
 def fastest_plan(
@@ -44,7 +46,7 @@ def fastest_plan(
     max_cost_usd_per_hour: Decimal | None = None,
     *,
     max_evaluations: int = MAX_EVALUATIONS,
-) -> FastestPlan | PlanningResult:
+) -> FastestPlan | Infeasible:
     """Return the plan that meets the objectives with the most room and costs no more than a ceiling.
 
     All bounds are scaled by one factor, and a plan under the ceiling is looked for, with ever tighter bounds:
@@ -61,8 +63,8 @@ def fastest_plan(
 
     Returns
     -------
-    FastestPlan or PlanningResult
-        The latter says why there is none, if not even bounds of 64 times those asked for can be met under the ceiling.
+    FastestPlan or Infeasible
+        The latter if not even bounds of 64 times those asked for are met under the ceiling.
 
     Raises
     ------
@@ -77,17 +79,27 @@ def fastest_plan(
         question = changed(question, lambda one: one.with_max_cost(ceiling))
     asked = question.workloads[0].scenario
     if asked.max_cost_usd_per_hour is None:
-        raise invalid("max_cost_usd_per_hour", "none", "is given", "say what the plan may cost at most")
+        raise invalid("max_cost_usd_per_hour", None, "is no ceiling", "say what the plan may cost at most")
 
     def answer(factor: Fraction) -> PlanningResult:
         tighter = changed(question, lambda one: with_slo_factor(one, factor))
-        return plan(tighter, max_evaluations=max_evaluations, verified=False)
+        found = plan(tighter, max_evaluations=max_evaluations, verified=False)
+        if isinstance(found, FeasiblePlan) and not found.reproducible:
+            raise KeyboardInterrupt  # it ended one search of several
+        return found
 
     factor = Fraction(1)
     best = answer(factor)
     while not isinstance(best, FeasiblePlan):
         if factor >= _LOOSEST:
-            return best
+            ceiling = asked.max_cost_usd_per_hour
+            proved = isinstance(best, Infeasible) and best.proved
+            verb = "meets" if proved else "was found that meets"
+            reason = (
+                f"No plan that costs at most {format_usd(ceiling)} an hour {verb} even {_LOOSEST} times the bounds."
+            )
+            remedies = ("Raise the ceiling.", "Widen the search space: cheaper hardware, larger batches.")
+            return Infeasible(question, "search", best.history, best.evaluations, None, proved, reason, remedies)
         factor *= 2
         best = answer(factor)
     reached, out_of_reach, proved = least_slo_factor(question, best.simulation.plan), Fraction(0), True
@@ -102,4 +114,9 @@ def fastest_plan(
         else:
             proved = proved and getattr(found, "proved", False)
             out_of_reach = tried
-    return FastestPlan(float(reached), proved, replace(best, verification=verify(best.simulation)))
+    simulation = simulate(question.workloads[0], best.simulation.plan)
+    common = (question, "search", best.history, best.evaluations, None, simulation, verify(simulation))
+    if reached > 1:
+        return FastestPlan(float(reached), proved, MissedPlan(*common))
+    plain = FeasiblePlan(*common, best.complete, best.reproducible, Proof())
+    return FastestPlan(float(reached), proved, plain)

@@ -69,6 +69,8 @@ def plan(
         raise invalid("method", method, "is not known", f"use one of {', '.join(METHODS)}")
     if max_evaluations < 1:
         raise invalid("max_evaluations", max_evaluations, "is not allowed", "use at least 1")
+    if threads is not None and threads < 1:
+        raise invalid("threads", threads, "is not allowed", "use at least 1")
     if time_limit_s is not None and not time_limit_s > 0:
         raise invalid("time_limit_s", time_limit_s, "is not allowed", "use more than 0")
     question = _question(scenario)
@@ -124,7 +126,11 @@ def _by_rule(rule: Callable[[Evaluator], object]) -> Callable[[Evaluator], Findi
 
 def _evolution(evaluator: Evaluator) -> Finding:
     try:
-        return Finding(evolve(evaluator, seed=evaluator.scenario.seed), pd.DataFrame())
+        plan = evolve(evaluator, seed=evaluator.scenario.seed)
+        if plan is None:
+            reason = "None of the plans that evolution tried meets the objectives within the quotas."
+            return Finding(None, pd.DataFrame(), obstacle=Obstacle(False, reason, ("Use another method.",)))
+        return Finding(plan, pd.DataFrame())
     except StopSearchError:
         return Finding(evaluator.best, pd.DataFrame(), complete=False)
 

@@ -133,9 +133,10 @@ class FeasiblePlan(_Planned):
         """Return what a reader should know before buying: see :func:`pipesim.planner.explain.caveats`."""
         notes = list(caveats(self.simulation))
         if not self.complete:
-            notes.insert(0, "the search was stopped by its budget: a longer one may save more")
+            more = "find more room at the same cost" if self.proof.excluded else "save more"
+            notes.insert(0, f"the search was stopped by its budget: a longer one may {more}")
         if not self.reproducible:
-            notes.insert(0, "the search was stopped by the clock: another run may end with another plan")
+            notes[0] = "the search was stopped by the clock, or by hand: another run may end with another plan"
         return tuple(notes)
 
 
@@ -147,8 +148,13 @@ class MissedPlan(_Planned):
 
     @cached_property
     def caveats(self) -> tuple[str, ...]:
-        """Return what a reader should know."""
-        return caveats(self.simulation)
+        """Return what a reader should know: above all, quotas that it exceeds."""
+        scenario, plan = self.workload.scenario, self.simulation.plan
+        occupied = plan.units(scenario.catalogue)
+        over = [
+            f"over the quota: {occupied[unit]} {unit} of {scenario.quota[unit]}" for unit in scenario.over_quota(plan)
+        ]
+        return (*over, *caveats(self.simulation))
 
 
 @dataclass(frozen=True)
@@ -162,7 +168,7 @@ class Infeasible(Obstacle, _Answer):
 class OutOfBudget(_Answer):
     """The budget was used up before any feasible plan was found."""
 
-    status = "out of time"
+    status = "out of budget"
 
 
 PlanningResult = FeasiblePlan | MissedPlan | Infeasible | OutOfBudget

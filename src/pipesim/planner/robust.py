@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipesim.engine import Workload
+from pipesim.engine.quantiles import BATCHES
 from pipesim.errors import invalid
 from pipesim.model import Profile, ProfilePoint, Scenario
 from pipesim.model.profile import ProfileSet
@@ -48,20 +49,34 @@ def question_of(
         raise invalid("profile_error", profile_error, "is not allowed", "use a share from 0 to 10: 0.1 is 10 %")
     if not 0 <= holdout < 1:
         raise invalid("holdout", holdout, "is not allowed", "use a share of the trace, from 0 to below 1")
+    if confident and any(slo.every_ns is not None for slo in scenario.slos):
+        remedy = "leave out one of them: the worst of many windows has no interval of confidence"
+        raise invalid("confident", True, "cannot be asked for an objective in every window", remedy)
     trace, held_out = scenario_trace(scenario), None
     if holdout:
         trace, rest = split(trace, holdout)
         held_out = Workload.of(scenario, rest)
-    asked = [(scenario, trace)]
+    asked = [("the scenario's own", scenario, trace)]
     for seed in seeds:
         other = scenario.with_seed(seed)
         own = scenario_trace(other)
-        asked.append((other, split(own, holdout)[0] if holdout else own))
-    asked += [(scenario, other) for other in traces]
+        asked.append((f"seed {seed}", other, split(own, holdout)[0] if holdout else own))
+    asked += [(f"other traffic {number}", scenario, other) for number, other in enumerate(traces, start=1)]
     if profile_error:
         slower = with_slower_profiles(scenario, 1 + profile_error)
-        asked += [(slower.with_seed(one.seed), arrivals) for one, arrivals in asked]
-    return Question(tuple(Workload.of(*one) for one in asked), confident, held_out)
+        name = f"batches {profile_error:.3g} longer" if profile_error < 0.001 else f"batches {profile_error:.1%} longer"
+        asked += [
+            (name if first else f"{label}, {name}", slower.with_seed(one.seed), arrivals)
+            for first, (label, one, arrivals) in zip([True] + [False] * len(asked), asked, strict=False)
+        ]
+    workloads = tuple(Workload.of(one, arrivals) for _, one, arrivals in asked)
+    for workload in workloads if confident else ():
+        for slo in scenario.slos:
+            queries = int(np.count_nonzero(workload.concerned(slo)))
+            if queries < BATCHES:
+                remedy = f"use a longer trace: an interval of confidence takes {BATCHES} queries or more"
+                raise invalid("confident", True, f"cannot be asked of {slo} on {queries} queries", remedy)
+    return Question(workloads, confident, held_out, tuple(label for label, _, _ in asked))
 
 
 def split(trace: ArrivalTrace, holdout: float) -> tuple[ArrivalTrace, ArrivalTrace]:

@@ -15,7 +15,11 @@ from pipesim.planner.methods.tree import Choice, Tree
 def enumerate_plans(evaluator: Evaluator) -> Finding:
     """Return the cheapest plan of the search space; if the budget suffices, it is optimal."""
     choices = [_all_settings(evaluator, name) for name in evaluator.order]
-    tree = Tree(evaluator, choices, sum(some[-1].cost for some in choices) + 1)
+    scenario, below = evaluator.scenario, sum(some[-1].cost for some in choices) + 1
+    if scenario.max_cost_usd_per_hour is not None:
+        changes = len(choices) * evaluator.money.whole_change
+        below = min(below, evaluator.money.whole_units(scenario.max_cost_usd_per_hour) + changes + 1)
+    tree = Tree(evaluator, choices, below)
     complete = True
     try:
         tree.run(10**12)
@@ -24,7 +28,9 @@ def enumerate_plans(evaluator: Evaluator) -> Finding:
     evaluator.bound_usd_per_hour = evaluator.money.usd(tree.bound)
     best, history = evaluator.best, pd.DataFrame()
     if best is None and complete:
-        why = "Every plan of the search space was tried, and none meets the objectives."
+        limited = scenario.quota or scenario.max_cost_usd_per_hour is not None
+        within = " within its quotas and ceiling" if limited else ""
+        why = f"Every plan of the search space{within} was tried, and none meets the objectives."
         return Finding(None, history, obstacle=Obstacle(True, why, ("Widen the search space or raise the bound.",)))
     return Finding(best, history, complete=complete, proof=Proof(len(choices) if complete else 0, excluded=complete))
 

@@ -334,6 +334,8 @@ class _Search:
         ceiling = self._evaluator.scenario.max_cost_usd_per_hour
         if ceiling is not None:
             return describe_ceiling(self._evaluator.scenario, ceiling, proved=self._least >= self._most)
+        if self._evaluator.scenario.quota or self._evaluator.question.confident:
+            return describe_bound(self._evaluator.workload, [])
         stages = {}
         for name, space in self._evaluator.space.items():
             largest = [_setting(one.hardware, space.max_replicas, one.batch_sizes[-1]) for one in space.options]
