@@ -8,8 +8,9 @@ import pytest
 
 from build import make_scenario, make_trace
 from pipesim.engine import Workload, simulate
+from pipesim.errors import InvalidInputError
 from pipesim.model import load_scenario
-from pipesim.planner import FastestPlan, Infeasible, MissedPlan, compare, fastest_plan, plan, question_of
+from pipesim.planner import FastestPlan, FeasiblePlan, Infeasible, MissedPlan, compare, fastest_plan, plan, question_of
 from pipesim.planner import evaluator as evaluating
 from pipesim.planner.methods import search
 from test_planner import feasible, scenario_of
@@ -236,3 +237,68 @@ def test_objectives_in_every_window_ask_for_more() -> None:
         for some in (whole, windows)
     ]
     assert costs[0] < costs[1]
+
+
+def test_under_a_ceiling_the_plan_that_runs_is_not_gone_back_to_if_it_costs_more() -> None:
+    scenario = scenario_of(TWO_STAGES, slo="45ms", search={"max_replicas": 6})
+    best = feasible(plan(scenario)).simulation.plan
+    wider = best.with_stage("b", replicas=best.stages["b"].replicas + 1)
+    extra = scenario.weighed_cost_usd_per_hour(wider) - scenario.weighed_cost_usd_per_hour(best)
+    for change in (extra, extra + 1, extra * 2):
+        limits = {"previous": _previous(change), "max_cost_usd_per_hour": scenario.weighed_cost_usd_per_hour(best)}
+        search_ = scenario.file.search.model_copy(update=limits)
+        asked = replace(scenario, file=scenario.file.model_copy(update={"search": search_}), previous=wider)
+        costs = {method: feasible(plan(asked, method=method)).weighed_usd_per_hour for method in ("search", "exact")}
+        assert costs["search"] == costs["exact"]
+
+
+def test_a_workload_that_is_too_slow_by_itself_is_named() -> None:
+    scenario = scenario_of({"a": {"slow": {1: "30ms"}}}, slo="100ms")
+    for method in ("search", "greedy"):
+        result = plan(question_of(scenario, profile_error=9.0), method=method)  # type: ignore[arg-type]
+        assert isinstance(result, Infeasible)
+        assert "300 ms" in result.reason
+
+
+def test_what_a_ceiling_buys_is_judged_by_the_objectives_as_they_were_asked_for() -> None:
+    scenario = scenario_of({"a": {"slow": {1: "18ms"}}}, slo="40ms", search={"max_replicas": 6})
+    needed = feasible(plan(scenario)).weighed_usd_per_hour
+    found = fastest_plan(scenario, needed - 1)
+    assert isinstance(found, FastestPlan)
+    assert isinstance(found.result, MissedPlan)
+    assert found.factor > 1
+    assert [one.slo.bound_ns for one in found.result.simulation.slos] == [40_000_000]
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity", "0", "-1"])
+def test_a_ceiling_is_a_finite_amount_above_0(amount: str) -> None:
+    with pytest.raises(InvalidInputError, match="max_cost_usd_per_hour"):
+        fastest_plan(scenario_of({"a": {"slow": {1: "18ms"}}}), Decimal(amount))
+
+
+def test_confidence_is_not_promised_where_there_is_no_interval() -> None:
+    curves = {"a": {"slow": {1: "10ms"}}}
+    windows = [{"quantile": "p90", "bound": "200ms", "every": "2s"}]
+    with pytest.raises(InvalidInputError, match="every window"):
+        question_of(scenario_of(curves, objectives=windows), confident=True)
+    with pytest.raises(InvalidInputError, match="20 queries or more"):
+        question_of(scenario_of(curves, traffic={"poisson": {"rate_qps": 1, "queries": 5}}), confident=True)
+
+
+def test_a_rule_of_thumb_over_the_quota_says_so() -> None:
+    scenario = scenario_of({"a": {"slow": {1: "19ms"}}}, slo="10s", search={"quota": {"slow": 1}})
+    trace = make_trace([10.0 * number for number in range(500)])
+    result = plan(Workload.of(scenario, trace), method="ceil")
+    assert isinstance(result, MissedPlan)
+    assert result.caveats[0] == "over the quota: 2 slow of 1"
+
+
+def test_exchanges_are_claimed_of_the_plan_that_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "FIRST_TESTS", 1)
+    monkeypatch.setattr(search, "TURN_TESTS", 1)
+    scenario = scenario_of(TWO_STAGES, slo="45ms", search={"max_replicas": 6})
+    best = feasible(plan(scenario)).weighed_usd_per_hour
+    for budget in range(1, 60, 3):
+        result = plan(scenario, max_evaluations=budget, verified=False)
+        if isinstance(result, FeasiblePlan) and result.proof.exchanged >= 2:  # of two stages: all plans
+            assert result.weighed_usd_per_hour == best
