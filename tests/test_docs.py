@@ -71,4 +71,5 @@ def test_what_the_planners_page_says_can_be_asked_can_be_asked(
     for line in commands.splitlines():
         program, *arguments = line.split("#")[0].split()
         answer = pipesim(*arguments)
-        assert (program, answer.code, answer.err) == ("pipesim", 0, ""), line
+        assert (program, answer.err) == ("pipesim", ""), line
+        assert answer.code == 0 or "held out it MISSES" in answer.out, line

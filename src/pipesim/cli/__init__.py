@@ -25,6 +25,8 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal that is not UTF-8
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # so new versions of typer say it
+            raise KeyboardInterrupt
     except PipesimError as error:
         code = _complain(str(error))
     except (KeyboardInterrupt, typer.Abort):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pipesim.planner import PlanningResult
 
 NOT_MET = 3
-MAX_EVALUATIONS = 30_000
+MAX_EVALUATIONS = 50_000
 
 app = typer.Typer(
     name="pipesim",

@@ -22,7 +22,7 @@ from pipesim.planner.verification import verify
 
 Method = Literal["search", "greedy", "evolution", "exact", "cg-mean", "cg-peak", "ceil"]
 METHODS: tuple[Method, ...] = get_args(Method)
-MAX_EVALUATIONS = 30_000
+MAX_EVALUATIONS = 50_000
 """Tests of plans that a search may take if nothing else is said."""
 
 
