@@ -25,18 +25,17 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal that is not UTF-8
     try:
         code = app(standalone_mode=False)
-        if code == INTERRUPTED:  # so new versions of typer say it
-            raise KeyboardInterrupt
     except PipesimError as error:
         code = _complain(str(error))
     except (KeyboardInterrupt, typer.Abort):
-        print("pipesim: interrupted", file=sys.stderr)
-        code = INTERRUPTED
+        code = INTERRUPTED  # which newer versions of typer return by themselves
     except Exception as error:
         # Usage errors have no public base class: old versions of typer take it from click, new ones bring their own.
         if not hasattr(error, "format_message"):
             raise
         code = _complain(f"{' '.join(error.format_message().split()).rstrip('.')}; see {_command(error)} --help")
+    if code == INTERRUPTED:
+        print("pipesim: interrupted", file=sys.stderr)
     sys.exit(code)
 
 

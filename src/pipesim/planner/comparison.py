@@ -96,9 +96,7 @@ def compare(
     on_method
         Called before each.
     """
-    question = scenario
-    if not isinstance(question, Question):
-        question = Question((question if isinstance(question, Workload) else Workload.of(question),))
+    question = Question.of(scenario)
     if not methods:
         raise invalid("methods", list(methods), "is empty", f"name some of {', '.join(METHODS)}")
     results: dict[Method, PlanningResult] = {}

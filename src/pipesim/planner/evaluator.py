@@ -15,7 +15,7 @@ from pipesim.engine.bounds import full_batch_throughput_qps, least_service_ns, u
 from pipesim.engine.inputs import check_clock
 from pipesim.engine.quantiles import quantile_interval_ns
 from pipesim.engine.run import Integers
-from pipesim.model import Plan, StagePlan, StageSpace
+from pipesim.model import Plan, Scenario, StagePlan, StageSpace
 from pipesim.planner.money import Money
 
 BLOCK = 8
@@ -65,6 +65,13 @@ class Question:
     confident: bool = False
     held_out: Workload | None = None
     labels: tuple[str, ...] = ("the scenario's own",)
+
+    @classmethod
+    def of(cls, asked: "Scenario | Workload | Question") -> "Question":
+        """Return the question that a scenario, or a workload that is at hand, asks by itself."""
+        if isinstance(asked, Question):
+            return asked
+        return cls((asked if isinstance(asked, Workload) else Workload.of(asked),))
 
 
 @dataclass(frozen=True, slots=True)

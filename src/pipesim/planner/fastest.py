@@ -71,9 +71,7 @@ def fastest_plan(
     InvalidInputError
         If there is no ceiling, or what :func:`pipesim.planner.plan` raises.
     """
-    question = scenario
-    if not isinstance(question, Question):
-        question = Question((question if isinstance(question, Workload) else Workload.of(question),))
+    question = Question.of(scenario)
     if max_cost_usd_per_hour is not None:
         ceiling = max_cost_usd_per_hour
         question = changed(question, lambda one: one.with_max_cost(ceiling))

@@ -73,7 +73,7 @@ def plan(
         raise invalid("threads", threads, "is not allowed", "use at least 1")
     if time_limit_s is not None and not time_limit_s > 0:
         raise invalid("time_limit_s", time_limit_s, "is not allowed", "use more than 0")
-    question = _question(scenario)
+    question = Question.of(scenario)
     evaluator = Evaluator(question, Budget(max_evaluations, time_limit_s, threads), progress)
     try:
         finding = _METHODS[method](evaluator)
@@ -85,12 +85,6 @@ def plan(
     finally:
         evaluator.close()
     return _answer(evaluator, method, finding, verified=verified)
-
-
-def _question(scenario: Scenario | Workload | Question) -> Question:
-    if isinstance(scenario, Question):
-        return scenario
-    return Question((scenario if isinstance(scenario, Workload) else Workload.of(scenario),))
 
 
 def _answer(evaluator: Evaluator, method: Method, finding: Finding, *, verified: bool) -> PlanningResult:

@@ -8,9 +8,9 @@ import numpy as np
 from pipesim.engine import Workload
 from pipesim.engine.quantiles import BATCHES
 from pipesim.errors import invalid
-from pipesim.model import Profile, ProfilePoint, Scenario
-from pipesim.model.profile import ProfileSet
+from pipesim.model import Scenario
 from pipesim.planner.evaluator import Question
+from pipesim.planner.sensitivity.variants import with_profile_factor
 from pipesim.traces import ArrivalTrace, scenario_trace
 
 
@@ -105,12 +105,6 @@ def split(trace: ArrivalTrace, holdout: float) -> tuple[ArrivalTrace, ArrivalTra
 
 def with_slower_profiles(scenario: Scenario, factor: float) -> Scenario:
     """Return the scenario with every latency of every profile multiplied."""
-    profiles = {
-        key: Profile(tuple(_slower(point, factor) for point in profile.points))
-        for key, profile in scenario.profiles.items()
-    }
-    return replace(scenario, profiles=ProfileSet(profiles))
-
-
-def _slower(point: ProfilePoint, factor: float) -> ProfilePoint:
-    return point.model_copy(update={"latency_ms": point.latency_ms * factor})
+    for model, hardware in scenario.profiles:
+        scenario = with_profile_factor(scenario, model, hardware, factor)
+    return scenario

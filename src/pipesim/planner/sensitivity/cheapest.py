@@ -25,11 +25,9 @@ _RESULTS = (FeasiblePlan, MissedPlan, Infeasible, OutOfBudget)
 
 def question_in(asked: Asked) -> Question:
     """Return the question."""
-    if isinstance(asked, Question):
-        return asked
-    if isinstance(asked, _RESULTS):
+    if isinstance(asked, FeasiblePlan | MissedPlan | Infeasible | OutOfBudget):
         return asked.question
-    return Question((asked if isinstance(asked, Workload) else Workload.of(asked),))
+    return Question.of(asked)
 
 
 @dataclass(frozen=True)
