@@ -3,6 +3,7 @@
     python benchmarks/planner.py                     run all cases, print the tables
     python benchmarks/planner.py --write DIR         and write them to DIR/planning.md, with pictures beside it
     python benchmarks/planner.py --kept FILE         keep what is done in FILE (JSON lines), and go on from there
+    python benchmarks/planner.py --remark TEXT       say more of the machine
 
 A case is a pipeline under ten minutes of gamma traffic at one rate and scv, with one bound of p99. Every method gets
 the same traffic and luck. Seconds are of this machine; costs, tests and gaps are the same on every one.
@@ -177,7 +178,7 @@ def run_all(kept: Path | None) -> dict[str, Row]:
             if kept is not None:
                 with kept.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(done[name]) + "\n")
-    return done
+    return {name: done[name] for name, _, _ in tasks()}
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
@@ -197,8 +198,8 @@ def saving(case: Row, method: str) -> float | None:
     return 1 - ours["cost"] / theirs["cost"] if is_feasible(ours) and is_feasible(theirs) else None
 
 
-def report(done: dict[str, Row]) -> str:
-    """Return the report in Markdown."""
+def report(done: dict[str, Row], remark: str) -> str:
+    """Return the report in Markdown, with a remark on the machine."""
     cases = [row for name, row in done.items() if name.startswith("case")]
     ours = [case["methods"]["search"] for case in cases]
     feasible = [row for row in ours if is_feasible(row)]
@@ -208,12 +209,13 @@ def report(done: dict[str, Row]) -> str:
     parts = [
         "# The planner, measured",
         "Written by `python benchmarks/planner.py --write docs`, which is `make bench-planner`; the program says how.",
-        f"On {_machine()}.",
+        f"On {_machine()}{remark and '; '}{remark}.",
         f"{len(cases)} cases: {len(PIPELINES)} pipelines of InferLine, rates of {_list(RATES_QPS)} queries a second, "
         f"scv {_list(SCVS)}, p99 within {_list(BOUNDS)}, ten minutes of gamma traffic each. Every method sees the same "
         "traffic and the same luck.",
         "## How good",
-        f"Of {len(cases)} plans **{optimal} are proved optimal**: every cheaper plan of the search space is excluded"
+        f"Of {len(cases)} plans **{_all_or(optimal, len(cases))} proved optimal**: "
+        "every cheaper plan of the search space is excluded"
         + (f"; {infeasible} cases are proved infeasible" if infeasible else "")
         + f". The gap between a plan and the bound is {statistics.median(gaps):.1%} in the median; "
         f"{sum(gap <= 0.05 for gap in gaps)} of {len(gaps)} are at most 5 %, {sum(gap <= 0.1 for gap in gaps)} at most "
@@ -260,6 +262,10 @@ def report(done: dict[str, Row]) -> str:
         parts.append(table(["case", "$/h", "gap", "status", "tests"], rows))
     parts += ["## How fast", _speed(cases), "## How it grows", _scaling(done), "## All cases", _all(cases)]
     return "\n\n".join(parts) + "\n"
+
+
+def _all_or(count: int, of: int) -> str:
+    return "all are" if count == of else f"{count} are"
 
 
 def _speed(cases: list[Row]) -> str:
@@ -357,9 +363,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", type=Path, metavar="DIR", help="write planning.md and its picture there")
     parser.add_argument("--kept", type=Path, metavar="FILE", help="keep what is done there, and go on from it")
+    parser.add_argument("--remark", default="", metavar="TEXT", help="what else there is to say of the machine")
     arguments = parser.parse_args()
     done = run_all(arguments.kept)
-    text = report(done)
+    text = report(done, arguments.remark)
     print(text)
     if arguments.write is not None:
         (arguments.write / "planning.md").write_text(text, encoding="utf-8")
