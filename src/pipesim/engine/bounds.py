@@ -44,10 +44,19 @@ def least_service_ns(stage: StageInputs) -> Integers:
     alone = stage.max_batch_size == 1
     service = np.full(stage.items, float(stage.table_ns[1:].min()))
     if stage.size is not None and stage.items:
-        service *= stage.size if alone or stage.combine == "padded" else stage.size.min()
+        service *= stage.size if alone or stage.combine == "padded" else least_mean_size(stage)
     if stage.noise is not None and stage.items:
         service *= stage.noise if alone else stage.noise.min()
     return np.asarray(np.maximum(1, np.rint(service).astype(np.int64) + stage.overhead_ns))
+
+
+def least_mean_size(stage: StageInputs) -> float:
+    """Return a size that no batch is below: the smallest of its items', which the mean of equal ones can fall short of.
+
+    A sum of b floats is too small by a share of at most b · 2⁻⁵³, and so is its b-th part, rounded once more.
+    """
+    assert stage.size is not None
+    return float(stage.size.min()) * (1 - (stage.max_batch_size + 1) * 2.0**-52)
 
 
 class FullBatches:

@@ -34,6 +34,7 @@ from typing import Any
 
 import numpy as np
 
+from pipesim.engine.bounds import least_mean_size
 from pipesim.engine.compiled.jit import kernel
 from pipesim.engine.inputs import Floats, StageInputs
 from pipesim.engine.run import Integers
@@ -71,9 +72,9 @@ class Batches:
     @classmethod
     def of(cls, stage: StageInputs) -> "Batches":
         """Return the least times of a stage's batches, from its table, its smallest size, its noise and overhead."""
-        size = 1.0 if stage.size is None or not stage.size.size else float(stage.size.min())
-        if stage.combine == "packed" and size != 1.0:  # the mean of equal numbers can be a little less than they are
-            size *= 1 - stage.max_batch_size * 2.0**-52
+        size = 1.0
+        if stage.size is not None and stage.size.size:
+            size = least_mean_size(stage) if stage.combine == "packed" else float(stage.size.min())
         noise = np.zeros(0) if stage.noise is None or not stage.noise.size else np.sort(stage.noise)
         model_ns = stage.table_ns[1:].astype(np.float64) * size
         least_noise = float(noise[0]) if noise.size else 1.0
