@@ -503,7 +503,7 @@ def settings_of(problem: Problem, one: Plan) -> tuple[StagePlan, ...]:
 def check_bound(problem: Problem) -> None:
     evaluator, names = evaluator_of(problem), problem.workload.routes.names
     bound, money, feasible = Bound((problem.workload,), evaluator.money), evaluator.money, feasible_plans(problem)
-    number = {(column.stage, column.option): [] for column in bound.columns}
+    number: dict[tuple[int, int], list[int]] = {(column.stage, column.option): [] for column in bound.columns}
     for place, column in enumerate(bound.columns):
         number[column.stage, column.option].append(place)
     for chosen, cost in feasible.items():

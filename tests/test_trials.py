@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from build import MS, make_plan, make_scenario, make_trace
 from pipesim.engine import MissLimit, Workload, run_engine
 from pipesim.engine.compiled import Trials, evaluation
-from pipesim.engine.compiled.flow import NEVER
+from pipesim.engine.compiled.flow import NEVER, Flow
+from pipesim.engine.compiled.records import StageRecord
 from pipesim.engine.compiled.stage import RunningStage
 from pipesim.engine.inputs import StageInputs
 from pipesim.engine.propagation import ways_out_ns
@@ -285,11 +286,14 @@ class TestLongRuns:
             assert trials.test(part_of(self.workload, plan)).passed == meets(self.workload, plan, limits)
 
     def test_a_run_ends_when_too_many_have_missed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        until = []
+        until: list[int] = []
         serve = RunningStage.serve
-        monkeypatch.setattr(
-            RunningStage, "serve", lambda self, at, until_ns=NEVER: until.append(until_ns) or serve(self, at, until_ns)
-        )
+
+        def noted(self: RunningStage, arrivals: Flow, until_ns: int = NEVER) -> StageRecord:
+            until.append(until_ns)
+            return serve(self, arrivals, until_ns)
+
+        monkeypatch.setattr(RunningStage, "serve", noted)
         limit = MissLimit(200 * MS, np.zeros(5000, np.int32), np.array([50]))
         assert not trials_of(self.workload, [limit]).test(part_of(self.workload, make_plan(self.scenario))).passed
         instants = np.unique(self.workload.trace.times_ns)
