@@ -690,6 +690,38 @@ def test_so_does_the_method_that_tries_all_plans(problem: Problem) -> None:
     check_answer(problem, answer, feasible_plans(problem))
 
 
+def test_a_plan_that_no_exchange_of_one_or_two_stages_betters_is_said_to_be_that_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    curves = {"a": (30, 19, 12), "b": (10, 6, 4), "c": (28, 18, 11)}
+    prices = {"slow": 2, "mid": 3, "fast": 5}
+    units = {name: {"kind": "cpu", "unit": "core", "price_usd_per_hour": price} for name, price in prices.items()}
+    scenario = make_scenario(
+        {"a": {}, "b": {"after": ["a"]}, "c": {"after": ["b"]}},
+        slo={"p100": "105ms"},
+        profiles={
+            stage: {hardware: {1: f"{latency}ms"} for hardware, latency in zip(prices, latencies, strict=True)}
+            for stage, latencies in curves.items()
+        },
+        prices={"units": units},
+        search={"max_replicas": 3},
+    )
+    problem = Problem(scenario, Workload.of(scenario, make_trace([6, 7, 11, 19, 21, 30, 39, 43, 45, 48, 49, 55])))
+    for name in ("search.FIRST_TESTS", "search.TURN_TESTS", "tree.BLOCK"):
+        monkeypatch.setattr(f"pipesim.planner.methods.{name}", 1)
+    monkeypatch.setattr("pipesim.planner.bound.program.paths_of", lambda *_: [])  # the bound would leave nothing to do
+    feasible, money, claims = feasible_plans(problem), Money(scenario), set()
+    for budget in range(30, 100, 2):
+        answer = plan(problem.workload, threads=1, max_evaluations=budget, verified=False)
+        check_answer(problem, answer, feasible, ended=False)
+        assert isinstance(answer, FeasiblePlan)
+        chosen, cost = settings_of(problem, answer.simulation.plan), money.units(answer.weighed_usd_per_hour)
+        cheaper = [other for other, other_cost in feasible.items() if other_cost < cost]
+        fewest = min((sum(one != it for one, it in zip(chosen, other, strict=True)) for other in cheaper), default=None)
+        claims.add((answer.status, fewest))  # and in how few stages a cheaper plan differs
+    assert claims >= {("1-exchange optimal", 2), ("2-exchange optimal", 3)}
+
+
 def test_settings_that_fare_alike_are_told_apart_if_they_occupy_more_of_a_quota() -> None:
     # a needs two replicas, and keeping the three it has is cheaper; but b needs two of the four that there are
     scenario = make_scenario(

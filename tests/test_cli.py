@@ -127,6 +127,18 @@ def test_a_plan_can_be_asked_to_stand_more(pipesim: Pipesim, starter: Path) -> N
     assert plain["other_workloads"] == []
 
 
+def test_no_output_replaces_any_of_the_scenarios_that_traffic_is_taken_from(pipesim: Pipesim, starter: Path) -> None:
+    names = ("one.yaml", "other.yaml")
+    for name in names:
+        Path(name).write_text(starter.read_text())
+    asked = [word for name in names for word in ("--also-traffic", name)]
+    for name in names:
+        refused = pipesim("plan", starter, *asked, "--out", name)
+        assert refused.code == 2
+        assert f"'{name}' is the file of --also-traffic too" in refused.err
+        assert Path(name).read_text() == starter.read_text()
+
+
 def test_the_fastest_plan_for_an_amount(pipesim: Pipesim, starter: Path) -> None:
     cost = float(json.loads(pipesim("plan", starter, "--json").out)["cost_usd_per_hour"])
     shown = pipesim("plan", starter, "--max-cost", 2 * cost, "--fastest")

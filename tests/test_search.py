@@ -131,7 +131,7 @@ def test_a_time_limit_ends_the_search_and_the_answer_says_so(monkeypatch: pytest
         assert not result.reproducible
         assert any("clock" in caveat for caveat in result.caveats)
     else:
-        assert result.status == "out of time"
+        assert result.status == "out of budget"
 
 
 def test_an_interruption_keeps_the_best_plan_found() -> None:
@@ -166,8 +166,7 @@ def test_a_change_is_made_only_if_it_saves_more_than_it_is_counted_as(tmp_path: 
     scenario = scenario_of(TWO_STAGES, slo="45ms")
     best = feasible(plan(scenario))
     wider = best.simulation.plan.with_stage("a", replicas=best.simulation.plan.stages["a"].replicas + 1)
-    if not simulate(scenario, wider).met:
-        pytest.skip("one replica more makes this plan worse")
+    assert simulate(scenario, wider).met
     extra = scenario.weighed_cost_usd_per_hour(wider) - best.weighed_usd_per_hour
 
     def kept(change: Decimal) -> bool:

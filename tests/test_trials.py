@@ -160,13 +160,13 @@ class TestParts:
 def served(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Collect the names of the stages that are run, in order."""
     names: list[str] = []
+    begin = RunningStage.__init__
 
-    class Noted(RunningStage):
-        def __init__(self, stage: StageInputs) -> None:
-            names.append(stage.name)
-            super().__init__(stage)
+    def noted(self: RunningStage, stage: StageInputs) -> None:
+        names.append(stage.name)
+        begin(self, stage)
 
-    monkeypatch.setattr(evaluation, "RunningStage", Noted)
+    monkeypatch.setattr(RunningStage, "__init__", noted)
     return names
 
 

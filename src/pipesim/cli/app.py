@@ -13,6 +13,7 @@ from pipesim.cli.options import (
     Seed,
     check_outputs,
     dollars,
+    files_of,
     one_of,
     options_named,
     seconds,
@@ -113,17 +114,14 @@ def plan(
     allow_outside: AllowOutside = False,
 ) -> None:
     """Find the cheapest plan that meets the latency objectives, and how far it can be from the cheapest there is."""
-    from pipesim.cli.options import files_of
     from pipesim.cli.plan_tables import fastest_note, planning_progress, planning_tables
     from pipesim.errors import invalid
-    from pipesim.files import write_atomically
     from pipesim.model import write_plan
     from pipesim.planner import METHODS, FastestPlan, FeasiblePlan, fastest_plan, question_of
     from pipesim.planner import plan as find_plan
     from pipesim.report import planning_report, to_json
     from pipesim.traces import scenario_trace
 
-    check_outputs({"SCENARIO": scenario}, {"--out": out, "--plan-out": plan_out})
     limit_s = None if time_limit is None else seconds(time_limit, "--time-limit")
     chosen = one_of(method, METHODS, "--method")
     asked = _load(scenario, seed, allow_outside)
@@ -135,9 +133,13 @@ def plan(
         raise invalid("--fastest", method, "is not the method that it takes", "leave --method out")
     if fastest and limit_s is not None:
         raise invalid("--fastest", time_limit, "is a time limit, which it does not take", "use --max-evaluations")
+    others = [(path, _load(path, seed, allow_outside)) for path in also_traffic or ()]
     check_outputs(
-        {"SCENARIO": scenario, "--also-traffic": also_traffic[0] if also_traffic else scenario}
-        | dict(files_of(asked, scenario)),
+        [
+            *(pair for path, other in others for pair in (("--also-traffic", path), *files_of(other, path))),
+            ("SCENARIO", scenario),
+            *files_of(asked, scenario),
+        ],
         {"--out": out, "--plan-out": plan_out},
     )
     result: PlanningResult
@@ -154,7 +156,7 @@ def plan(
         question = question_of(
             asked,
             seeds=also_seed or (),
-            traces=[scenario_trace(_load(path, seed, allow_outside)) for path in also_traffic or ()],
+            traces=[scenario_trace(other) for _, other in others],
             profile_error=share(profile_error, "--profile-error"),
             holdout=share(holdout, "--holdout"),
             confident=confidence,
@@ -170,11 +172,9 @@ def plan(
                 result = find_plan(
                     question, method=chosen, max_evaluations=max_evaluations, time_limit_s=limit_s, progress=progress
                 )
-    if out is not None:
-        write_atomically(out, to_json(planning_report(result) | extra))
     if plan_out is not None and isinstance(result, FeasiblePlan):
         write_plan(result.simulation.plan, plan_out)
-    show(planning_tables(result, notes), lambda: to_json(planning_report(result) | extra), as_json=json)
+    show(planning_tables(result, notes), lambda: to_json(planning_report(result) | extra), as_json=json, out=out)
     if not isinstance(result, FeasiblePlan) or not (result.validation is None or result.validation.met):
         raise typer.Exit(NOT_MET)
 
@@ -194,12 +194,11 @@ def compare(
     from pipesim.cli.plan_tables import comparison_table
     from pipesim.cli.screen import working
     from pipesim.engine import Workload
-    from pipesim.files import write_atomically
     from pipesim.planner import METHODS, FeasiblePlan
     from pipesim.planner import compare as compare_methods
     from pipesim.report import comparison_report, to_json
 
-    check_outputs({"SCENARIO": scenario}, {"--out": out})
+    check_outputs([("SCENARIO", scenario)], {"--out": out})
     limit_s = None if time_limit is None else seconds(time_limit, "--time-limit")
     methods = [one_of(name, METHODS, "--method") for name in method or METHODS]
     workload = Workload.of(_load(scenario, seed, allow_outside))
@@ -214,9 +213,7 @@ def compare(
             time_limit_s=limit_s,
             on_method=on_method,
         )
-    if out is not None:
-        write_atomically(out, to_json(comparison_report(found)))
-    show(comparison_table(found), lambda: to_json(comparison_report(found)), as_json=json)
+    show(comparison_table(found), lambda: to_json(comparison_report(found)), as_json=json, out=out)
     if not any(isinstance(result, FeasiblePlan) for result in found.results.values()):
         raise typer.Exit(NOT_MET)
 
@@ -242,11 +239,10 @@ def simulate(
     from pipesim.engine import simulate as run
     from pipesim.engine import summarise
     from pipesim.errors import invalid
-    from pipesim.files import write_atomically
     from pipesim.model import read_plan
     from pipesim.report import simulation_report, to_json
 
-    check_outputs({"SCENARIO": scenario, "--plan": plan}, {"--out": out})
+    check_outputs([("SCENARIO", scenario), ("--plan", plan)], {"--out": out})
     if interval is not None and not summary:
         raise invalid("--interval", interval, "is for summaries", "pass --summary too")
     question, chosen = _load(scenario, seed, allow_outside), read_plan(plan)
@@ -257,9 +253,7 @@ def simulate(
             result = summarise(question, chosen, interval_s=interval_s)
     else:
         result = run(question, chosen)
-    if out is not None:
-        write_atomically(out, to_json(simulation_report(result)))
-    show(simulation_tables(result), lambda: to_json(simulation_report(result)), as_json=json)
+    show(simulation_tables(result), lambda: to_json(simulation_report(result)), as_json=json, out=out)
     if not result.met:
         raise typer.Exit(NOT_MET)
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -24,13 +24,13 @@ AllowOutside = Annotated[
 ]
 
 
-def check_outputs(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]) -> None:
+def check_outputs(inputs: Iterable[tuple[str, Path]], outputs: Mapping[str, Path | None]) -> None:
     """Check, before the work, that outputs can be written and that none replaces an input or another output.
 
     Parameters
     ----------
     inputs, outputs
-        Paths by the argument or option that names them.
+        Paths with the argument or option that names them.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def check_outputs(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]
     from pipesim.errors import invalid
     from pipesim.files import check_output, resolved
 
-    taken = {resolved(path): name for name, path in inputs.items()}
+    taken = {resolved(path): name for name, path in inputs}
     for option, path in outputs.items():
         if path is not None:
             name = taken.setdefault(check_output(path, option), option)
@@ -140,13 +140,20 @@ def one_of(text: str, allowed: Sequence[Chosen], option: str) -> Chosen:
     raise invalid(option, text, "is not known", f"use one of {', '.join(allowed)}")
 
 
-def show(tables: "RenderableType", report: Callable[[], str], *, as_json: bool) -> None:
-    """Print the report, or the tables; a reader of our output that has gone (head, less) is no fault."""
-    from pipesim.cli.screen import console
+def show(tables: "RenderableType", report: Callable[[], str], *, as_json: bool, out: Path | None = None) -> None:
+    """Write the report to a file, if one is given; then print it, or the tables.
 
+    A reader of our output that has gone (head, less) is no fault.
+    """
+    from pipesim.cli.screen import console
+    from pipesim.files import write_atomically
+
+    text = report() if as_json or out is not None else ""
+    if out is not None:
+        write_atomically(out, text)
     try:
         if as_json:
-            typer.echo(report(), nl=False)
+            typer.echo(text, nl=False)
         else:
             console().print(tables)
         sys.stdout.flush()

@@ -34,20 +34,17 @@ def sensitivity(
     from pipesim.cli.screen import working
     from pipesim.cli.sensitivity_tables import sensitivity_tables
     from pipesim.engine import Workload
-    from pipesim.files import write_atomically
     from pipesim.model import load_scenario
     from pipesim.planner import FeasiblePlan
     from pipesim.planner.sensitivity.study import study
     from pipesim.report import sensitivity_report, to_json
 
-    check_outputs({"SCENARIO": scenario}, {"--out": out})
+    check_outputs([("SCENARIO", scenario)], {"--out": out})
     topics = tuple(dict.fromkeys(one_of(name, WHAT, "--what") for name in what or ()))
     question = load_scenario(scenario, allow_outside=allow_outside)
     workload = Workload.of(question if seed is None else question.with_seed(seed))
     with working(f"Planning {workload.scenario.name}") as on_topic:
         answer = study(workload, topics, max_evaluations=max_evaluations, on_topic=on_topic)
-    if out is not None:
-        write_atomically(out, to_json(sensitivity_report(answer)))
-    show(sensitivity_tables(answer), lambda: to_json(sensitivity_report(answer)), as_json=json)
+    show(sensitivity_tables(answer), lambda: to_json(sensitivity_report(answer)), as_json=json, out=out)
     if not isinstance(answer.result, FeasiblePlan):
         raise typer.Exit(NOT_MET)

@@ -17,6 +17,7 @@ from pipesim.model.fields import (
     PositiveMoney,
     Replicas,
 )
+from pipesim.model.plan import StagePlan
 from pipesim.model.profile import Profile
 
 
@@ -110,6 +111,10 @@ class HardwareOption:
     def hardware(self) -> str:
         """Return the name of the bundle."""
         return self.profile.hardware
+
+    def setting(self, replicas: int, max_batch_size: int) -> StagePlan:
+        """Return what a stage with so many replicas on it is; it is not checked again, as a search makes very many."""
+        return StagePlan.model_construct(hardware=self.hardware, replicas=replicas, max_batch_size=max_batch_size)
 
 
 @dataclass(frozen=True, slots=True)

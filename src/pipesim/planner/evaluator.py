@@ -103,7 +103,7 @@ class Evaluator:
     budget
         How much that may take.
     progress
-        Called after each simulation.
+        Called after each block of tests.
     """
 
     def __init__(self, question: Question, budget: Budget, progress: Progress | None = None) -> None:
@@ -121,15 +121,16 @@ class Evaluator:
         self.stopped_by: str | None = None
         self._budget, self._progress = budget, progress
         self._deadline = None if budget.time_limit_s is None else time.monotonic() + budget.time_limit_s
-        largest = {
-            name: [_setting(option.hardware, option.batch_sizes[-1]) for option in stage.options]
+        self.largest = {
+            name: [option.setting(1, option.batch_sizes[-1]) for option in stage.options]
             for name, stage in self.space.items()
         }
+        """For each stage its hardware, each with the largest batch limit."""
         self._limits, self._trials = [], []
         for workload in question.workloads:
-            _check_clock(workload, largest)
+            _check_clock(workload, self.largest)
             self._limits.append(workload.miss_limits(workload.scenario.slos))
-            least_ns, share = least_services_ns(workload, largest), MAX_KEPT_BYTES // len(question.workloads)
+            least_ns, share = least_services_ns(workload, self.largest), MAX_KEPT_BYTES // len(question.workloads)
             self._trials.append(Trials(workload, self._limits[-1], least_ns, share))
         self._seen: set[Part] = set()
         self._throughputs: dict[tuple[str, str, int], float] = {}
@@ -225,13 +226,10 @@ class Evaluator:
 
     def _is_confident(self, part: Part) -> bool:
         """Return whether the upper ends of the confidence intervals meet the bounds."""
-        for workload, trials in zip(self.question.workloads, self._trials, strict=True):
-            latency_ns = trials.finish_ns(part) - workload.trace.times_ns
-            for slo in workload.scenario.slos:
-                concerned = latency_ns[workload.concerned(slo)]
-                if concerned.size and not quantile_interval_ns(concerned, slo.quantile).high <= slo.bound_ns:
-                    return False
-        return True
+        return all(
+            is_confident(workload, trials.finish_ns(part) - workload.trace.times_ns)
+            for workload, trials in zip(self.question.workloads, self._trials, strict=True)
+        )
 
     def excess(self, plan: Plan) -> float:
         """Return how far the plan misses its worst objective, 0 if it is feasible.
@@ -319,6 +317,16 @@ class Evaluator:
             self._throughputs[key] = full_batch_throughput_qps(self.workload.stage_inputs(stage, chosen))
         return self._throughputs[key]
 
+    def too_dear(self) -> int:
+        """Return a cost, in whole units, that no plan of the space and under its ceiling reaches."""
+        dearest = sum(
+            max(space.max_replicas * self.money.price(name, option.hardware) for option in space.options)
+            for name, space in self.space.items()
+        )
+        if self.scenario.max_cost_usd_per_hour is not None:
+            dearest = min(dearest, self.money.whole_units(self.scenario.max_cost_usd_per_hour))
+        return dearest + len(self.space) * self.money.whole_change + 1
+
     def is_affordable(self, plan: Plan) -> bool:
         """Return whether the plan costs no more than the scenario's ceiling."""
         ceiling = self.scenario.max_cost_usd_per_hour
@@ -334,10 +342,6 @@ class Evaluator:
             self.pool.shutdown()
 
 
-def _setting(hardware: str, max_batch_size: int) -> StagePlan:
-    return StagePlan(hardware=hardware, replicas=1, max_batch_size=max_batch_size)
-
-
 def _check_clock(workload: Workload, settings: Mapping[str, Sequence[StagePlan]]) -> None:
     """Check that the clock cannot overflow, whichever of these settings a plan has."""
     inputs = workload.engine_inputs(Plan(stages={name: some[0] for name, some in settings.items()}))
@@ -347,6 +351,21 @@ def _check_clock(workload: Workload, settings: Mapping[str, Sequence[StagePlan]]
     ]
     latest_ns = int(inputs.arrival_ns[-1]) if inputs.queries else 0
     check_clock(inputs, [stage.items for stage in inputs.stages], longest_ns, latest_ns)
+
+
+def is_confident(workload: Workload, latency_ns: Integers) -> bool:
+    """Return whether the upper end of each objective's confidence interval meets its bound."""
+    highs_ns = interval_highs_ns(workload, latency_ns)
+    return all(high_ns <= slo.bound_ns for slo, high_ns in zip(workload.scenario.slos, highs_ns, strict=True))
+
+
+def interval_highs_ns(workload: Workload, latency_ns: Integers) -> list[float]:
+    """Return the upper end of each objective's confidence interval, in ns; 0 without queries."""
+    highs_ns = []
+    for slo in workload.scenario.slos:
+        concerned = latency_ns[workload.concerned(slo)]
+        highs_ns.append(quantile_interval_ns(concerned, slo.quantile).high if concerned.size else 0.0)
+    return highs_ns
 
 
 def least_services_ns(workload: Workload, settings: Mapping[str, Sequence[StagePlan]]) -> list[Integers]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipesim import units
 from pipesim.engine import SimulationResult, SloOutcome, Summary, Workload, simulate_all
-from pipesim.model import Scenario, Slo, StagePlan
+from pipesim.model import Plan, Scenario, Slo, StagePlan
 from pipesim.planner.evaluator import least_latency_ns
 from pipesim.units import NS_PER_S, format_duration, format_usd
 
@@ -28,18 +28,22 @@ def tail(result: SimulationResult) -> pd.DataFrame:
     return result.tail_breakdown(tightest(result).slo)
 
 
+def plans_with_one_less(result: SimulationResult) -> dict[str, Plan]:
+    """Return, for each stage that may lose a replica, the plan without it."""
+    return {
+        stage: result.plan.with_stage(stage, replicas=chosen.replicas - 1)
+        for stage, chosen in result.plan.stages.items()
+        if chosen.replicas > result.scenario.space[stage].min_replicas
+    }
+
+
 def one_replica_less(result: SimulationResult) -> pd.DataFrame:
     """Return what a replica less at each stage that may lose one would do (index ``stage``).
 
     Columns: ``replicas`` (after the removal), ``saving_usd_per_hour``, ``objective`` (the tightest of that plan),
     ``quantile`` (its, and of which queries), ``latency_s`` (at it), ``miss_rate`` (of it), ``met`` (all objectives).
     """
-    scenario = result.scenario
-    plans = {
-        stage: result.plan.with_stage(stage, replicas=chosen.replicas - 1)
-        for stage, chosen in result.plan.stages.items()
-        if chosen.replicas > scenario.space[stage].min_replicas
-    }
+    scenario, plans = result.scenario, plans_with_one_less(result)
     rows = []
     for stage, less in zip(plans, simulate_all((result.workload, plan) for plan in plans.values()), strict=True):
         outcome, chosen = tightest(less), less.plan.stages[stage]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipesim.engine import Workload, simulate
 from pipesim.errors import invalid
-from pipesim.model import Scenario
+from pipesim.model import Plan, Scenario
 from pipesim.planner.evaluator import Budget, Evaluator, Progress, Question, StopSearchError
 from pipesim.planner.explain import describe_ceiling
 from pipesim.planner.finding import Finding, Obstacle
@@ -58,7 +58,7 @@ def plan(
         Whether the plan is run again on the reference engine, which can take longer than the search. A plan that money
         is spent on should be.
     progress
-        Called after each test with where the search stands.
+        Called after each block of tests with where the search stands.
 
     Raises
     ------
@@ -106,14 +106,14 @@ def _answer(evaluator: Evaluator, method: Method, finding: Finding, *, verified:
     return FeasiblePlan(*common, result, verification, finding.complete, reproducible, finding.proof)
 
 
-def _by_rule(rule: Callable[[Evaluator], object]) -> Callable[[Evaluator], Finding]:
+def _by_rule(rule: Callable[[Evaluator], Plan | None]) -> Callable[[Evaluator], Finding]:
     def method(evaluator: Evaluator) -> Finding:
         plan = rule(evaluator)
         if plan is None:
             reason = "No number of copies of the whole pipeline, with one batch size, meets the bound and the rate."
             obstacle = Obstacle(False, reason, ("Use another method.",))
             return Finding(None, pd.DataFrame(), obstacle=obstacle)
-        return Finding(plan, pd.DataFrame())  # type: ignore[arg-type]
+        return Finding(plan, pd.DataFrame())
 
     return method
 

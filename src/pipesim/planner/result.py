@@ -149,10 +149,10 @@ class MissedPlan(_Planned):
     @cached_property
     def caveats(self) -> tuple[str, ...]:
         """Return what a reader should know: above all, quotas that it exceeds."""
-        scenario, plan = self.workload.scenario, self.simulation.plan
-        occupied = plan.units(scenario.catalogue)
+        scenario = self.workload.scenario
         over = [
-            f"over the quota: {occupied[unit]} {unit} of {scenario.quota[unit]}" for unit in scenario.over_quota(plan)
+            f"over the quota: {scenario.quota[unit] + beyond} {unit} of {scenario.quota[unit]}"
+            for unit, beyond in scenario.over_quota(self.simulation.plan).items()
         ]
         return (*over, *caveats(self.simulation))
 

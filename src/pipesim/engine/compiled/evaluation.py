@@ -24,7 +24,7 @@ import numpy.typing as npt
 from pipesim.engine.compiled.flow import AT_ONCE, NEVER, Flow, Indices, Integers, joined_flows, note_ends
 from pipesim.engine.compiled.jit import kernel
 from pipesim.engine.compiled.server import Batches, note_finishes
-from pipesim.engine.compiled.stage import RunningStage
+from pipesim.engine.compiled.stage import RunningStage, serve
 from pipesim.engine.compiled.whole import arrivals_at
 from pipesim.engine.deliveries import NONE
 from pipesim.engine.inputs import MissLimit, StageInputs, Workload
@@ -224,9 +224,8 @@ class Trials:
         return flows[stage]
 
     def _departures(self, stage: int, setting: StagePlan, flows: Mapping[int, Flow]) -> Flow:
-        running = RunningStage(inputs := self._stage_inputs(stage, setting))
-        running.extend(inputs)
-        return running.serve(arrivals_at(stage, self._deliveries, flows)).departures().copied()
+        arrivals = arrivals_at(stage, self._deliveries, flows)
+        return serve(self._stage_inputs(stage, setting), arrivals).departures().copied()
 
     def _run(
         self, stage: int, setting: StagePlan, flows: Mapping[int, Flow], ended_ns: Integers

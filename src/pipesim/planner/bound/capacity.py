@@ -25,8 +25,10 @@ All of it holds for every dispatch and batching policy, and for every way in whi
 least times are used. With *noise*, a batch's time is multiplied with that of its first item, and j batches have j
 different first items: they cost at least the j smallest multipliers drawn at the stage.
 
-More slack, larger batches and more replicas never make this count of late queries larger (they do change a simulation
-for the worse at times), so the fewest replicas and the least slack are found by bisection.
+More replicas never make this count of late queries larger, so the fewest are found by bisection; nor, without noise, do
+more slack and larger batches. (All three change a simulation for the worse at times.) With noise, capacity is counted
+in batches of the largest size, so that more slack, which allows larger ones, can make the count a little larger. A
+count with more slack holds with less all the same: the windows of the shorter slack lie within those of the longer.
 """
 
 from dataclasses import dataclass
@@ -199,10 +201,9 @@ class Service:
         """Return the most items that the replicas carry if batches have the smallest multipliers that were drawn."""
         model_ns, noise = self._batches.model_ns[1 : self._largest + 1], self._batches.noise
         sizes = np.arange(1, self._largest + 1)
-        per_item_ns = float((model_ns / sizes).min())
-        per_item_ns *= max(
-            0.0, 1 - 0.5 / max(1e-9, float(model_ns[0] * noise[0]))
-        )  # a batch may be rounded down by half
+        # a batch may be rounded down by half a nanosecond, which is the largest share of the shortest one
+        kept = max(0.0, 1 - 0.5 / max(1e-9, float(model_ns[0] * noise[0])))
+        per_item_ns = float((model_ns / sizes).min()) * kept
         batches = np.arange(1, noise.size + 1)
         # m items take at least m / largest batches; those with the smallest multipliers carry the most
         total_ns = per_item_ns * self._largest * np.cumsum(noise) + self._batches.overhead_ns * batches

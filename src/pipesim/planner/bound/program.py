@@ -19,7 +19,6 @@ import math
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from decimal import Decimal
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +26,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from pipesim.engine import Workload
 from pipesim.engine.inputs import Floats
-from pipesim.model import Plan, StagePlan
+from pipesim.model import HardwareOption, Plan, StagePlan
 from pipesim.planner.bound.capacity import Batches
 from pipesim.planner.bound.paths import paths_of
 from pipesim.planner.bound.stands import Stand
@@ -116,10 +115,10 @@ class Bound:
         for (key, _, _), count in zip(jobs, few, strict=True):
             self._least[key] = max(self._least[key], count)
         self._failed: set[tuple[int, StagePlan]] = set()
-        self.columns = list(self._columns())
-        self.rows = list(self._rows())
         self._solved: dict[frozenset[int], int | None] = {}
         self._chosen: list[Column] = []
+        self._take(list(self._columns()))
+        self.rows = list(self._rows())
         self.units = self.cheapest()
 
     @property
@@ -137,14 +136,10 @@ class Bound:
         """Return what the cheapest choice of columns would be as a plan, with the largest batches, if it is known."""
         if len(self._chosen) != len(self._space):
             return None
-        chosen = {
-            self._names[column.stage]: StagePlan(
-                hardware=self._hardware(column),
-                replicas=column.fewest,
-                max_batch_size=self._space[column.stage].options[column.option].batch_sizes[-1],
-            )
-            for column in self._chosen
-        }
+        chosen = {}
+        for column in self._chosen:
+            option = self._option_of(column)
+            chosen[self._names[column.stage]] = option.setting(column.fewest, option.batch_sizes[-1])
         return Plan(stages={name: chosen[name] for name in self._workload.scenario.space})
 
     def dead_stages(self) -> list[str]:
@@ -160,20 +155,17 @@ class Bound:
         self._failed |= set(failed)
         columns = []
         for column in self.columns:
-            option = self._space[column.stage].options[column.option]
-            few = column.fewest
+            option, few = self._option_of(column), column.fewest
             while few <= column.most and all(
                 few < self._least[column.stage, column.option, size]
-                or (column.stage, _setting(option.hardware, few, size)) in self._failed
+                or (column.stage, option.setting(few, size)) in self._failed
                 for size in option.batch_sizes
             ):
                 few += 1
             price = self._money.price(self._names[column.stage], option.hardware)
             raised = column._replace(fewest=few, cost=column.cost + (few - column.fewest) * price)
             columns.append(raised if few <= column.most else raised._replace(most=-1))
-        self.columns = columns
-        self._solved.clear()
-        vars(self).pop("_least_costs", None)
+        self._take(columns)
         self.units = self.cheapest()
 
     def columns_below(self, stage: int, below: int) -> Iterable[tuple[Column, int]]:
@@ -184,7 +176,7 @@ class Bound:
             least = self.cheapest(number)
             if least is None or least >= below:
                 continue
-            price = self._money.price(self._names[stage], self._hardware(column))
+            price = self._money.price(self._names[stage], self._option_of(column).hardware)
             # with each replica more the plan costs as much more, whatever else it has
             more = (below - 1 - least) // price if price else column.most
             yield column, min(column.most, column.fewest + more)
@@ -193,12 +185,14 @@ class Bound:
         """Return what the other stages cost at least, each by itself."""
         return sum(least for other, least in enumerate(self._least_costs) if other != stage)
 
-    @cached_property
-    def _least_costs(self) -> list[int]:
-        return [
-            min((column.cost for column in self.columns if column.stage == stage and column.most >= 0), default=0)
+    def _take(self, columns: list[Column]) -> None:
+        """Let these be the columns; what was found with others is forgotten."""
+        self.columns = columns
+        self._least_costs = [
+            min((column.cost for column in columns if column.stage == stage and column.most >= 0), default=0)
             for stage in range(len(self._space))
         ]
+        self._solved.clear()
 
     def cheapest(self, *fixed: int) -> int | None:
         """Return the least cost of a choice of columns, some of which are fixed; None if there is none."""
@@ -245,8 +239,7 @@ class Bound:
         return max(sum(self._least_costs), bound)
 
     def _batches(self, workload: Workload, stage: int, option: int, max_batch_size: int) -> Batches:
-        hardware = self._space[stage].options[option].hardware
-        setting = StagePlan(hardware=hardware, replicas=1, max_batch_size=max_batch_size)
+        setting = self._space[stage].options[option].setting(1, max_batch_size)
         return Batches.of(workload.stage_inputs(self._names[stage], setting))
 
     def _columns(self) -> Iterable[Column]:
@@ -271,10 +264,7 @@ class Bound:
                 for fewest, following in zip(ordered, [*ordered[1:], space.max_replicas + 1], strict=True):
                     name = self._names[stage]
                     cost = fewest * self._money.price(name, option.hardware)
-                    settings = [
-                        StagePlan(hardware=option.hardware, replicas=fewest, max_batch_size=size)
-                        for size in option.batch_sizes
-                    ]
+                    settings = [option.setting(fewest, size) for size in option.batch_sizes]
                     cost += min(self._money.change(name, setting) for setting in settings)
                     yield Column(stage, number, fewest, following - 1, cost)
 
@@ -289,13 +279,13 @@ class Bound:
         scenario = self._workload.scenario
         for unit, most in scenario.quota.items():
             occupied = [
-                scenario.catalogue.bundle(self._hardware(column)).get(unit, 0) * column.fewest
+                scenario.catalogue.bundle(self._option_of(column).hardware).get(unit, 0) * column.fewest
                 for column in self.columns
             ]
             yield Row(np.array(occupied, dtype=np.float64), float(most))
 
-    def _hardware(self, column: Column) -> str:
-        return self._space[column.stage].options[column.option].hardware
+    def _option_of(self, column: Column) -> HardwareOption:
+        return self._space[column.stage].options[column.option]
 
     def _slack_rows(self, stands: Sequence[Stand]) -> Iterable[Row]:
         """Yield for each stage of a path: the others' excess over their fastest is no more than it can stand."""
@@ -312,15 +302,11 @@ class Bound:
                 if column.stage == stand.stage:
                     fewest = self._fewest[id(stand), column.option]
                     too_much = next((place for place, few in enumerate(fewest) if few > column.most), None)
-                    weights[number] = -(most_ns if too_much is None else stand.losses.below_ns[too_much])
+                    stands_ns = most_ns if too_much is None else stand.losses.below_ns[too_much]
+                    weights[number] = most_ns - stands_ns  # shifted, as the budget is: a stage has one column
                 elif column.stage in excess_ns:
                     weights[number] = excess_ns[column.stage][column.option]
-            # shifted so that the row has a size: the stage itself has one column
-            shift = most_ns
-            for number, column in enumerate(self.columns):
-                if column.stage == stand.stage:
-                    weights[number] += shift
-            yield Row(weights, shift)
+            yield Row(weights, most_ns)
 
     def _average_rows(self, stands: Sequence[Stand]) -> Iterable[Row]:
         """Yield for each interval of a path: the average services add up to no more than its budget."""
@@ -339,7 +325,3 @@ class Bound:
         if weights is not None:
             for row in weights:
                 yield Row(row, float(stands[0].path.budget_ns))
-
-
-def _setting(hardware: str, replicas: int, max_batch_size: int) -> StagePlan:
-    return StagePlan.model_construct(hardware=hardware, replicas=replicas, max_batch_size=max_batch_size)

@@ -134,8 +134,7 @@ def settings_of(workload: Workload) -> dict[str, tuple[Setting, ...]]:
 
 
 def _setting(workload: Workload, name: str, option: HardwareOption, max_batch_size: int) -> Setting:
-    plan = StagePlan(hardware=option.hardware, replicas=1, max_batch_size=max_batch_size)
-    stage, queries = workload.stage_inputs(name, plan), len(workload.trace)
+    stage, queries = workload.stage_inputs(name, option.setting(1, max_batch_size)), len(workload.trace)
     throughput_qps, batch_ns = full_batch_throughput_qps(stage), 0
     if stage.items:  # throughput = items of a batch / its time / (items / queries), solved for the time
         batch_ns = round(min(max_batch_size, stage.items) * NS_PER_S * queries / stage.items / throughput_qps)

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 
 def choices_below(evaluator: Evaluator, bound: "Bound", below: int) -> list[list[Choice]] | None:
-    """Return for each stage the settings that feasible plans below a cost can have, the cheapest first.
-
-    Of settings that cost the same, those with larger batches come first: they show which limits are never reached.
+    """Return for each stage the settings that feasible plans below a cost can have, by rank: the cheapest first.
 
     Parameters
     ----------
@@ -31,13 +29,11 @@ def choices_below(evaluator: Evaluator, bound: "Bound", below: int) -> list[list
         None if some stage has none, so that there is no such plan.
     """
     found = []
-    for stage, name in enumerate(evaluator.order):
-        some = list(_of_stage(evaluator, bound, stage, below))
+    for stage in range(len(evaluator.order)):
+        some = _of_stage(evaluator, bound, stage, below)
         if not some:
             return None
-        some.sort(key=lambda choice: (choice.cost, choice.setting.hardware, -choice.setting.max_batch_size))
-        found.append(some)
-        assert name in evaluator.space
+        found.append(sorted(some, key=lambda choice: choice.rank))
     return found
 
 
@@ -52,7 +48,7 @@ def _of_stage(evaluator: Evaluator, bound: "Bound", stage: int, below: int) -> S
             if fewest is None:
                 continue
             for replicas in range(max(fewest, column.fewest), most + 1):
-                setting = StagePlan.model_construct(hardware=option.hardware, replicas=replicas, max_batch_size=size)
+                setting = option.setting(replicas, size)
                 if scenario.quota and scenario.over_quota(Plan.model_construct(stages={name: setting})):
                     break
                 cost = money.stage(name, setting)

@@ -128,7 +128,7 @@ def _uniform(space: Mapping[str, StageSpace], hardware: int, size: int, count: i
     for stage, limits in space.items():
         option = limits.options[hardware]
         replicas = min(max(count, limits.min_replicas), limits.max_replicas)
-        stages[stage] = _setting(option, option.batch_sizes[size], replicas)
+        stages[stage] = option.setting(replicas, option.batch_sizes[size])
     return Plan(stages=stages)
 
 
@@ -168,7 +168,7 @@ class _Genome:
             option = limits.options[hardware]
             up_to = bisect_right(option.batch_sizes, self._sizes[stage][size])
             max_batch_size = option.batch_sizes[max(0, up_to - 1)]
-            stages[stage] = _setting(option, max_batch_size, min(replicas, self._replicas[stage][hardware]))
+            stages[stage] = option.setting(min(replicas, self._replicas[stage][hardware]), max_batch_size)
         return Plan(stages=stages)
 
     def first(self, population: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
@@ -209,7 +209,3 @@ def _most_replicas(limits: StageSpace, option: HardwareOption, spare: Decimal | 
         return limits.max_replicas
     affordable = int((_least_cost(limits) + spare) / option.price_usd_per_hour)
     return min(max(affordable, limits.min_replicas), limits.max_replicas)
-
-
-def _setting(option: HardwareOption, max_batch_size: int, replicas: int) -> StagePlan:
-    return StagePlan(hardware=option.hardware, replicas=replicas, max_batch_size=max_batch_size)

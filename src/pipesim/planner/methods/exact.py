@@ -6,7 +6,6 @@ the cheapest feasible plan those that cost no less.
 
 import pandas as pd
 
-from pipesim.model import StagePlan
 from pipesim.planner.evaluator import Evaluator, StopSearchError
 from pipesim.planner.finding import Finding, Obstacle, Proof
 from pipesim.planner.methods.tree import Choice, Tree
@@ -15,11 +14,7 @@ from pipesim.planner.methods.tree import Choice, Tree
 def enumerate_plans(evaluator: Evaluator) -> Finding:
     """Return the cheapest plan of the search space; if the budget suffices, it is optimal."""
     choices = [_all_settings(evaluator, name) for name in evaluator.order]
-    scenario, below = evaluator.scenario, sum(some[-1].cost for some in choices) + 1
-    if scenario.max_cost_usd_per_hour is not None:
-        changes = len(choices) * evaluator.money.whole_change
-        below = min(below, evaluator.money.whole_units(scenario.max_cost_usd_per_hour) + changes + 1)
-    tree = Tree(evaluator, choices, below)
+    tree = Tree(evaluator, choices, evaluator.too_dear())
     complete = True
     try:
         tree.run(10**12)
@@ -28,7 +23,7 @@ def enumerate_plans(evaluator: Evaluator) -> Finding:
     evaluator.bound_usd_per_hour = evaluator.money.usd(tree.bound)
     best, history = evaluator.best, pd.DataFrame()
     if best is None and complete:
-        limited = scenario.quota or scenario.max_cost_usd_per_hour is not None
+        limited = evaluator.scenario.quota or evaluator.scenario.max_cost_usd_per_hour is not None
         within = " within its quotas and ceiling" if limited else ""
         why = f"Every plan of the search space{within} was tried, and none meets the objectives."
         return Finding(None, history, obstacle=Obstacle(True, why, ("Widen the search space or raise the bound.",)))
@@ -38,11 +33,11 @@ def enumerate_plans(evaluator: Evaluator) -> Finding:
 def _all_settings(evaluator: Evaluator, name: str) -> list[Choice]:
     space = evaluator.space[name]
     settings = (
-        StagePlan(hardware=option.hardware, replicas=replicas, max_batch_size=size)
+        option.setting(replicas, size)
         for option in space.options
         for replicas in range(space.min_replicas, space.max_replicas + 1)
         for size in option.batch_sizes
     )
-    some = [Choice(evaluator.money.stage(name, setting), setting) for setting in settings]
-    some.sort(key=lambda choice: (choice.cost, choice.setting.hardware, -choice.setting.max_batch_size))
-    return some
+    return sorted(
+        (Choice(evaluator.money.stage(name, setting), setting) for setting in settings), key=lambda choice: choice.rank
+    )

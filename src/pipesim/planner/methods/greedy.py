@@ -23,7 +23,7 @@ from typing import Literal
 import pandas as pd
 
 from pipesim.engine import simulate
-from pipesim.model import HardwareOption, Plan, StagePlan
+from pipesim.model import HardwareOption, Plan
 from pipesim.planner.evaluator import Evaluator, StopSearchError
 from pipesim.planner.explain import describe_queueing_limit, describe_service_limit
 from pipesim.planner.finding import Finding, Obstacle
@@ -94,17 +94,14 @@ def fastest(options: tuple[HardwareOption, ...]) -> HardwareOption:
 
 def _initialise(evaluator: Evaluator, history: _History) -> Plan | Obstacle:
     """Return the first feasible plan (algorithm 1): batch 1, best hardware, replicas added at the bottleneck."""
-    workload, space = evaluator.workload, evaluator.workload.scenario.space
-    allowed = {
-        name: [_setting(option, option.batch_sizes[-1], 1) for option in stage.options] for name, stage in space.items()
-    }
-    too_slow = evaluator.too_slow(allowed)
+    workload, space = evaluator.workload, evaluator.space
+    too_slow = evaluator.too_slow(evaluator.largest)
     if too_slow is not None:
-        return Obstacle(True, *describe_service_limit(too_slow, allowed))
+        return Obstacle(True, *describe_service_limit(too_slow, evaluator.largest))
     options = {name: fastest(stage.options) for name, stage in space.items()}
     plan = Plan(
         stages={
-            name: _setting(option, option.batch_sizes[0], space[name].min_replicas) for name, option in options.items()
+            name: option.setting(space[name].min_replicas, option.batch_sizes[0]) for name, option in options.items()
         }
     )
     feasible = evaluator.feasible(plan)
@@ -124,10 +121,6 @@ def _initialise(evaluator: Evaluator, history: _History) -> Plan | Obstacle:
         feasible = evaluator.feasible(plan)
         history.add(action, stage, plan, feasible=feasible, taken=True)
     return plan
-
-
-def _setting(option: HardwareOption, max_batch_size: int, replicas: int) -> StagePlan:
-    return StagePlan(hardware=option.hardware, replicas=replicas, max_batch_size=max_batch_size)
 
 
 def _next_plan(evaluator: Evaluator, history: _History, plan: Plan) -> Plan | None:
@@ -176,9 +169,9 @@ def _downgrade(evaluator: Evaluator, plan: Plan, stage: str) -> Plan | None:
         return None
     option = cheaper[0]
     cost = evaluator.cost(plan)
-    new = plan.with_stage(stage, **_setting(option, option.batch_sizes[0], space.min_replicas).model_dump())
+    new = plan.with_stage(stage, **option.setting(space.min_replicas, option.batch_sizes[0]).model_dump())
     settings = {name: [chosen] for name, chosen in plan.stages.items()}
-    settings[stage] = [_setting(option, option.batch_sizes[-1], 1)]
+    settings[stage] = [option.setting(1, option.batch_sizes[-1])]
     if evaluator.cost(new) >= cost or not evaluator.feasible_without_queues(settings):
         return None
     while not evaluator.feasible(new):

@@ -16,6 +16,7 @@ number of tests allowed, not on threads; a time limit ends it wherever it is.
 
 import itertools
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -72,8 +73,8 @@ class History:
         return pd.DataFrame(self._rows, columns=list(self.COLUMNS))
 
 
-def _float(usd: object) -> float:
-    return float("nan") if usd is None else float(usd)  # type: ignore[arg-type]
+def _float(usd: Decimal | None) -> float:
+    return float("nan") if usd is None else float(usd)
 
 
 def search(evaluator: Evaluator) -> Finding:
@@ -81,13 +82,9 @@ def search(evaluator: Evaluator) -> Finding:
     from pipesim.planner.bound import Bound  # here, because numba takes its time to import
 
     history = History(evaluator)
-    everything = {
-        name: [_setting(option.hardware, 1, option.batch_sizes[-1]) for option in space.options]
-        for name, space in evaluator.space.items()
-    }
-    too_slow = evaluator.too_slow(everything)
+    too_slow = evaluator.too_slow(evaluator.largest)
     if too_slow is not None:
-        why = describe_service_limit(too_slow, everything)
+        why = describe_service_limit(too_slow, evaluator.largest)
         return Finding(None, history.frame(), obstacle=Obstacle(True, *why))
     bound = Bound(evaluator.question.workloads, evaluator.money, evaluator.pool)
     if bound.units is None:
@@ -105,7 +102,7 @@ class _Search:
         self._money = evaluator.money
         assert bound.units is not None
         self._least = bound.units
-        self._most = self._dearest() + 1
+        self._most = evaluator.too_dear()
         """No plan of the space costs as much."""
         self._exchanged, self._exchanged_of = 0, evaluator.best
         """k, and the plan of which no cheaper one that differs in up to k stages is feasible."""
@@ -122,17 +119,6 @@ class _Search:
         """Return the cost that a plan must undercut to be of interest."""
         cost = self._evaluator.best_usd_per_hour
         return self._most if cost is None else min(self._most, self._money.units(cost))
-
-    def _dearest(self) -> int:
-        """Return what no plan of the space, under its ceiling, costs more than."""
-        scenario, stages = self._evaluator.scenario, len(self._evaluator.space)
-        dearest = sum(
-            max(space.max_replicas * self._money.price(name, option.hardware) for option in space.options)
-            for name, space in self._evaluator.space.items()
-        )
-        if scenario.max_cost_usd_per_hour is not None:
-            dearest = min(dearest, self._money.whole_units(scenario.max_cost_usd_per_hour))
-        return dearest + stages * self._money.units(scenario.change_usd_per_hour)
 
     def run(self) -> Finding:
         """Search, and return what was found."""
@@ -319,7 +305,7 @@ class _Search:
                 counts |= {cost // price, (cost - money.whole_change) // price}
             for replicas in sorted(counts):
                 for size in option.batch_sizes:
-                    setting = _setting(option.hardware, replicas, size)
+                    setting = option.setting(replicas, size)
                     fits = space.min_replicas <= replicas <= space.max_replicas
                     if fits and setting != chosen and money.stage(name, setting) == cost:
                         found.append(setting)
@@ -338,12 +324,8 @@ class _Search:
             return describe_bound(self._evaluator.workload, [])
         stages = {}
         for name, space in self._evaluator.space.items():
-            largest = [_setting(one.hardware, space.max_replicas, one.batch_sizes[-1]) for one in space.options]
+            largest = [one.setting(space.max_replicas, one.batch_sizes[-1]) for one in space.options]
             throughput = [self._evaluator.throughput_qps(name, setting) for setting in largest]
             stages[name] = largest[throughput.index(max(throughput))]
         plan = Plan.model_construct(stages=stages)
         return describe_queueing_limit(simulate(self._evaluator.workload, plan))
-
-
-def _setting(hardware: str, replicas: int, max_batch_size: int) -> StagePlan:
-    return StagePlan.model_construct(hardware=hardware, replicas=replicas, max_batch_size=max_batch_size)

@@ -27,6 +27,14 @@ class Choice(NamedTuple):
     cost: int
     setting: StagePlan
 
+    @property
+    def rank(self) -> tuple[int, str, int]:
+        """Return what choices are sorted by: of those that cost the same, the one with larger batches comes first.
+
+        It shows which limits are never reached.
+        """
+        return self.cost, self.setting.hardware, -self.setting.max_batch_size
+
 
 class _Node(NamedTuple):
     """A choice for one more stage of a part that passed."""

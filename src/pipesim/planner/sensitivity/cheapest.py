@@ -11,7 +11,7 @@ from pipesim.engine import Workload
 from pipesim.model import Plan, Scenario
 from pipesim.planner.evaluator import Question
 from pipesim.planner.planning import plan
-from pipesim.planner.result import FeasiblePlan, Infeasible, MissedPlan, OutOfBudget, PlanningResult
+from pipesim.planner.result import FeasiblePlan, Infeasible, PlanningResult
 
 MAX_EVALUATIONS = 2000
 """Tests of plans that one planning run may take if nothing else is said."""
@@ -20,12 +20,11 @@ NEVER = Decimal("Infinity")
 
 Asked = Scenario | Workload | Question | PlanningResult
 """What a function of sensitivity is asked about; a result that is at hand saves planning it again."""
-_RESULTS = (FeasiblePlan, MissedPlan, Infeasible, OutOfBudget)
 
 
 def question_in(asked: Asked) -> Question:
     """Return the question."""
-    if isinstance(asked, FeasiblePlan | MissedPlan | Infeasible | OutOfBudget):
+    if isinstance(asked, PlanningResult):
         return asked.question
     return Question.of(asked)
 
@@ -44,7 +43,7 @@ class Cheapest:
     plan
         The plan; None if none was found.
     found
-        The status of the search: see :class:`pipesim.planner.FeasiblePlan`, ``infeasible``, or ``out of time``.
+        The status of the search: see :class:`pipesim.planner.FeasiblePlan`, ``infeasible``, or ``out of budget``.
     least_usd_per_hour
         A weighed cost that no feasible plan is below; infinite if it is certain that there is no feasible plan.
     """
@@ -118,7 +117,7 @@ def cheapest(question: Question, max_evaluations: int = MAX_EVALUATIONS) -> Chea
 
 def cheapest_of(asked: Asked, max_evaluations: int = MAX_EVALUATIONS) -> Cheapest:
     """Return the cheapest plan of what is asked: the one at hand if it is certain that it is, else a search's."""
-    if isinstance(asked, _RESULTS):
+    if isinstance(asked, PlanningResult):
         known = _known(asked)
         return known if known.proved else cheapest(known.question, max_evaluations)
     return cheapest(question_in(asked), max_evaluations)

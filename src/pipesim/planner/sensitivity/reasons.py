@@ -10,6 +10,7 @@ from pipesim.errors import invalid
 from pipesim.model import Plan, Scenario
 from pipesim.model.fields import MAX_REPLICAS, MAX_UNITS
 from pipesim.planner.evaluator import Question
+from pipesim.planner.explain import plans_with_one_less
 from pipesim.planner.result import FeasiblePlan
 from pipesim.planner.sensitivity.cheapest import MAX_EVALUATIONS, Asked, Cheapest, cheapest, cheapest_of
 from pipesim.planner.sensitivity.steps import least_slo_factor
@@ -90,12 +91,7 @@ def _row(constraint: str, value: float, limit: float, unit: str, binds: bool) ->
 
 
 def _objectives(result: FeasiblePlan) -> list[dict[str, object]]:
-    plan, workloads = result.simulation.plan, result.question.workloads
-    less = [
-        plan.with_stage(stage, replicas=chosen.replicas - 1)
-        for stage, chosen in plan.stages.items()
-        if chosen.replicas > result.workload.scenario.space[stage].min_replicas
-    ]
+    workloads, less = result.question.workloads, list(plans_with_one_less(result.simulation).values())
     runs: list[tuple[Scenario | Workload, Plan]] = [(one, other) for one in workloads for other in less]
     simulated = simulate_all(runs)
     rows = []

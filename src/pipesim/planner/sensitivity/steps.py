@@ -6,10 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 from pipesim.engine import Workload, available_cores, run_engine
-from pipesim.engine.quantiles import quantile_interval_ns
 from pipesim.engine.run import Integers
 from pipesim.model import Plan
-from pipesim.planner.evaluator import BLOCK, Question
+from pipesim.planner.evaluator import BLOCK, Question, interval_highs_ns, is_confident
 
 
 def meets(question: Question, plan: Plan) -> bool:
@@ -19,12 +18,9 @@ def meets(question: Question, plan: Plan) -> bool:
 
 def _meets(workload: Workload, plan: Plan, *, confident: bool) -> bool:
     latency_ns = _latency_ns(workload, plan)
-    slos = workload.scenario.slos
-    if any(limit.is_missed(latency_ns) for limit in workload.miss_limits(slos)):
+    if any(limit.is_missed(latency_ns) for limit in workload.miss_limits(workload.scenario.slos)):
         return False
-    return not confident or all(
-        high_ns <= slo.bound_ns for slo, high_ns in zip(slos, _high_ns(workload, latency_ns), strict=True)
-    )
+    return not confident or is_confident(workload, latency_ns)
 
 
 def least_slo_factor(question: Question, plan: Plan) -> Fraction:
@@ -44,7 +40,7 @@ def least_slo_factor(question: Question, plan: Plan) -> Fraction:
         latency_ns, slos = _latency_ns(workload, plan), workload.scenario.slos
         reached_ns = [int(limit.quantiles_ns(latency_ns).max()) for limit in workload.miss_limits(slos)]
         if question.confident:
-            reached_ns += [math.ceil(high_ns) for high_ns in _high_ns(workload, latency_ns)]
+            reached_ns += [math.ceil(high_ns) for high_ns in interval_highs_ns(workload, latency_ns)]
         bounds_ns = [slo.bound_ns for slo in slos] * (1 + question.confident)
         for reached, bound_ns in zip(reached_ns, bounds_ns, strict=True):
             least = max(least, Fraction(max(0, reached), bound_ns))
@@ -72,12 +68,3 @@ def last_held(holds: Callable[[int], bool], first: int, last: int) -> int | None
 
 def _latency_ns(workload: Workload, plan: Plan) -> Integers:
     return run_engine(workload.engine_inputs(plan)).finish_ns - workload.trace.times_ns
-
-
-def _high_ns(workload: Workload, latency_ns: Integers) -> list[float]:
-    """Return the upper end of each objective's confidence interval, in ns; 0 without queries."""
-    highs = []
-    for slo in workload.scenario.slos:
-        concerned = latency_ns[workload.concerned(slo)]
-        highs.append(quantile_interval_ns(concerned, slo.quantile).high if concerned.size else 0.0)
-    return highs

@@ -33,12 +33,7 @@ def changed(question: Question, change: Callable[[Scenario], Scenario]) -> Quest
     change
         Of what does not decide which queries come, where they go, or what is drawn for them.
     """
-
-    def of(workload: Workload) -> Workload:
-        return replace(workload, scenario=change(workload.scenario))
-
-    held_out = None if question.held_out is None else of(question.held_out)
-    return replace(question, workloads=tuple(map(of, question.workloads)), held_out=held_out)
+    return _on_each(question, lambda workload: replace(workload, scenario=change(workload.scenario)))
 
 
 def at_load(question: Question, factor: Factor) -> Question:
@@ -52,12 +47,13 @@ def at_load(question: Question, factor: Factor) -> Question:
         If `factor` is not a finite number above 0, or the traffic would last too long.
     """
     load = float(_checked("load", factor))
+    return _on_each(question, lambda workload: Workload.of(workload.scenario, compress_time(workload.trace, load)))
 
-    def of(workload: Workload) -> Workload:
-        return Workload.of(workload.scenario, compress_time(workload.trace, load))
 
-    held_out = None if question.held_out is None else of(question.held_out)
-    return replace(question, workloads=tuple(map(of, question.workloads)), held_out=held_out)
+def _on_each(question: Question, change: Callable[[Workload], Workload]) -> Question:
+    """Return the question with each of its workloads changed, the one that is held out too."""
+    held_out = None if question.held_out is None else change(question.held_out)
+    return replace(question, workloads=tuple(map(change, question.workloads)), held_out=held_out)
 
 
 def with_slo_factor(scenario: Scenario, factor: Factor) -> Scenario:
