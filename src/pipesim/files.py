@@ -17,15 +17,18 @@ LIBRARY_PREFIX = "library:"
 MAX_DOCUMENT_BYTES = 1 << 20
 """A scenario, plan or price file holds at most 1 MiB."""
 MAX_TABLE_BYTES = 1 << 30
-"""A profile or trace file holds at most 1 GiB, after it is expanded."""
+"""A profile file holds at most 1 GiB, after it is expanded."""
+MAX_TRACE_BYTES = 2 << 30
+"""A trace file holds at most 2 GiB, after it is expanded: a week of requests to a large service."""
 
 _LIBRARY_FOLDERS = {
     "profiles": ("profiles", (".csv",)),
     "prices": ("profiles/prices", (".yaml", ".csv")),
     "traces": ("traces", (".csv.gz", ".csv")),
+    "recipes": ("traces/recipes", (".yaml",)),
 }
 _GZIP_MAGIC = b"\x1f\x8b"
-LibraryKind = Literal["profiles", "prices", "traces", "plans"]
+LibraryKind = Literal["profiles", "prices", "traces", "recipes", "plans"]
 """What ``library:NAME`` may mean; no plans are bundled."""
 
 
@@ -34,15 +37,28 @@ class InputFile:
     """What a report needs to name an input: how the scenario refers to it, and the SHA-256 of its bytes.
 
     Of an absolute path the last part is the name, so that reports are the same on every machine.
+
+    Parameters
+    ----------
+    name, sha256
+        How the scenario refers to it; of its bytes.
+    notes
+        What was assumed or left out when it was read, which whoever uses what came of it should know.
     """
 
     name: str
     sha256: str
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, reference: str, content: bytes) -> "InputFile":
         """Return the input that a reference names and its bytes make."""
-        return cls(Path(reference).name if Path(reference).is_absolute() else reference, sha256(content))
+        return cls.hashed(reference, sha256(content))
+
+    @classmethod
+    def hashed(cls, reference: str, digest: str) -> "InputFile":
+        """Return the input that a reference names and whose bytes have a SHA-256."""
+        return cls(Path(reference).name if Path(reference).is_absolute() else reference, digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ SIMULATE = ("simulate", "s.yaml", "--plan", "p.yaml")
         case("init over a file", ["init", "s.yaml"], "'s.yaml'", "there already", "--force"),
         case("init in no folder", ["init", "no/s.yaml"], "'no/s.yaml'", "does not exist"),
         case("init --force over a folder", ["init", "folder", "--force"], "'folder'", "is not a file"),
-        case("trace info without file", ["trace", "info"], "FILE"),
+        case("trace info without traffic", ["trace", "info"], "TRAFFIC"),
         case(
             "trace info of nothing",
             ["trace", "info", "nope.csv", "--column", "t", "--unit", "s"],
@@ -172,9 +172,9 @@ SIMULATE = ("simulate", "s.yaml", "--plan", "p.yaml")
             "is not a file",
         ),
         case(
-            "generate parquet",
-            ["trace", "generate", "--rate", "5", "--queries", "5", "--out", "t.parquet"],
-            "t.parquet",
+            "generate feather",
+            ["trace", "generate", "--rate", "5", "--queries", "5", "--out", "t.feather"],
+            "t.feather",
             ".csv",
         ),
     ],

@@ -176,7 +176,7 @@ from bad_input.answers import TOKENS, Run, assert_refused, case, drawn, edge, ed
             "-5",
             "greater than 0",
         ),
-        case("attribute of no law", drawn("tokens: {}"), "attributes.tokens", "gamma, lognormal, weights"),
+        case("attribute of no law", drawn("tokens: {}"), "attributes.tokens", "gamma, lognormal, quantiles, weights"),
     ],
 )
 def test_a_bad_pipeline_is_refused_with_its_place(run: Run, sections: dict[str, str], words: tuple[str, ...]) -> None:

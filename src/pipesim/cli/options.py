@@ -52,7 +52,7 @@ def files_of(scenario: "Scenario", path: Path) -> list[tuple[str, Path]]:
     """Return the files that a scenario names, which no output may replace, with their names."""
     names = [file.name for file in scenario.inputs if not file.name.startswith("library:")]
     files = [(name, path.parent / name) for name in names if name != path.name]
-    return files if scenario.trace_path is None else [*files, ("the trace", scenario.trace_path)]
+    return [*files, *(("the trace", trace) for trace in scenario.traffic_files.paths.values())]
 
 
 @contextmanager

@@ -1,10 +1,8 @@
 """What all answers on a terminal share: the console, a sign of life, tables, amounts and figures."""
 
-import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -13,7 +11,9 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from pipesim.units import NS_PER_S, format_duration, format_usd
+from pipesim.report.wording import counted, duration, figure, is_small, usd
+
+__all__ = ["console", "counted", "duration", "figure", "headline", "is_small", "new_table", "usd", "working"]
 
 _PLAIN_WIDTH = 110
 
@@ -55,31 +55,3 @@ def new_table(*columns: str, left: int = 1, last: bool = False) -> Table:
         is_left = index < left or (last and index == len(columns) - 1)
         table.add_column(column, justify="left" if is_left else "right", overflow="fold")
     return table
-
-
-def usd(amount: Decimal | float) -> str:
-    """Return an amount of money: to the cent, or to a hundredth of that if it is small."""
-    amount = amount if isinstance(amount, Decimal) else Decimal(repr(amount))
-    return format_usd(amount, 4 if is_small(amount) else 2)
-
-
-def is_small(amount: Decimal) -> bool:
-    """Return whether an amount is so small that cents do not tell it."""
-    return amount < Decimal("0.05") and amount != round(amount, 2)
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people write them."""
-    return format_duration(seconds * NS_PER_S)
-
-
-def figure(value: float) -> str:
-    """Return a number to three digits, or to the unit."""
-    if math.isnan(value):
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def counted(count: int, noun: str) -> str:
-    """Return how many there are of something."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")

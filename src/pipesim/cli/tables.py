@@ -3,19 +3,15 @@
 import math
 from decimal import Decimal
 
-import pandas as pd
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pipesim.cli.screen import duration, figure, headline, is_small, new_table, usd
+from pipesim.cli.screen import duration, headline, is_small, new_table, usd
 from pipesim.engine import QUANTILES, SimulationResult, SloOutcome, Summary
-from pipesim.engine.summary import Traffic
-from pipesim.errors import printable
 from pipesim.planner.explain import caveats
-from pipesim.report import cost_per_month
-from pipesim.traces import ArrivalTrace, describe, gap_scv
+from pipesim.report.wording import cost_per_month, described_traffic
 from pipesim.units import NS_PER_S, format_duration, format_usd, parse_quantile
 
 Simulated = SimulationResult | Summary
@@ -43,29 +39,6 @@ def _summarised(result: Simulated) -> list[RenderableType]:
             f"the longest latency of all is {duration(result.max_latency_s)}."
         )
     return [Text(line) for line in lines]
-
-
-def trace_tables(name: str, trace: ArrivalTrace) -> RenderableType:
-    """Return what `pipesim trace info` prints."""
-    scv = gap_scv(trace)
-    facts = [
-        f"{printable(name)}: {described_traffic(trace)}",
-        f"Gaps: scv {figure(scv)}, cv {figure(math.sqrt(scv)) if scv >= 0 else '–'} (Poisson: 1)",
-    ]
-    if trace.epoch_ns:
-        facts.append(f"First query: {pd.Timestamp(trace.epoch_ns)} UTC")
-    if trace.attributes:
-        facts.append(f"Queries carry: {', '.join(trace.attributes)}")
-    table = new_table("Window", "Peak /s", "Most in any window", "Index of dispersion", "Empty windows")
-    for row in describe(trace).to_dict("records"):
-        table.add_row(
-            str(row["window"]),
-            figure(row["peak_qps"]),
-            f"{row['peak_count']:,}",
-            figure(row["index_of_dispersion"]),
-            "–" if math.isnan(row["empty_share"]) else f"{row['empty_share']:.1%}",
-        )
-    return Group(*map(Text, facts), table)
 
 
 def simulated(result: Simulated) -> list[RenderableType]:
@@ -151,13 +124,6 @@ def note_list(notes: tuple[str, ...]) -> list[RenderableType]:
         Text("Know before you buy:", style="bold"),
         *(Padding(Text(f"* {note}"), (0, 0, 0, 2)) for note in shown),
     ]
-
-
-def described_traffic(trace: ArrivalTrace | Traffic) -> str:
-    """Return the traffic in a few words."""
-    rate = "" if math.isnan(trace.mean_rate_qps) else f", {figure(trace.mean_rate_qps)} a second"
-    queries = "1 query" if len(trace) == 1 else f"{len(trace):,} queries"
-    return f"{queries} in {format_duration(trace.duration_ns)}{rate}"
 
 
 def _interval(low_s: float, high_s: float) -> str:

@@ -11,18 +11,28 @@ from pipesim.files import (
     MAX_DOCUMENT_BYTES,
     MAX_TABLE_BYTES,
     InputFile,
+    LibraryKind,
     Workspace,
     check_input,
     decode_text,
     read_bytes,
 )
+from pipesim.model.fields import Model, Seed
 from pipesim.model.hardware import Catalogue, parse_catalogue
 from pipesim.model.plan import Plan
-from pipesim.model.profile import ProfilePoint, ProfileSet, describe_missing, parse_profiles, profile_set
+from pipesim.model.profile import (
+    ProfilePoint,
+    ProfileSet,
+    describe_missing,
+    parse_profiles,
+    profile_set,
+    with_latencies,
+)
 from pipesim.model.scenario import InlineProfiles, Scenario, ScenarioFile
-from pipesim.model.traffic import RecordedTraffic
+from pipesim.model.source import ReadFiles, Source
+from pipesim.model.traffic import Recipe, ScaledTraffic, Traffic, TrafficFiles, files_of
 from pipesim.model.validation import validated
-from pipesim.model.yaml_document import YamlDocument, parse_yaml, plain_document
+from pipesim.model.yaml_document import Place, YamlDocument, parse_yaml, plain_document
 
 
 def load_scenario(path: str | Path, *, allow_outside: bool = False) -> Scenario:
@@ -45,7 +55,7 @@ def load_scenario(path: str | Path, *, allow_outside: bool = False) -> Scenario:
     content = read_bytes(path, MAX_DOCUMENT_BYTES)
     document = parse_yaml(decode_text(content, path.name), path.name)
     workspace = Workspace.around(path, allow_outside=allow_outside)
-    return scenario_of(document, workspace, (InputFile.of(path.name, content),))
+    return scenario_of(Source(document, workspace, (InputFile.of(path.name, content),)))
 
 
 def scenario_from_dict(data: dict[str, Any], folder: str | Path = ".") -> Scenario:
@@ -56,37 +66,40 @@ def scenario_from_dict(data: dict[str, Any], folder: str | Path = ".") -> Scenar
     FileFormatError, InvalidInputError
         As :func:`load_scenario`.
     """
-    return scenario_of(plain_document(data, "scenario"), Workspace.around(Path(folder)), ())
+    return scenario_of(Source(plain_document(data, "scenario"), Workspace.around(Path(folder)), ()))
 
 
-def scenario_of(document: YamlDocument, workspace: Workspace, inputs: tuple[InputFile, ...]) -> Scenario:
-    """Return the scenario that a document describes, with the files that it names read."""
+def scenario_of(source: Source) -> Scenario:
+    """Return the scenario that a document describes, with the files that it names read, unless they were before."""
+    document = source.document
     file = validated(ScenarioFile, document)
-    profiles, profile_inputs = _load_profiles(file, document, workspace)
-    catalogue, price_inputs = _load_catalogue(file, document, workspace)
-    trace_path = None
-    if isinstance(file.traffic, RecordedTraffic):
-        trace_path = workspace.locate(file.traffic.file, document.where(("traffic", "file")), "traces")
-    inputs = (*inputs, *profile_inputs, *price_inputs)
-    scenario = Scenario(file, profiles, catalogue, trace_path, inputs)
+    profiles, profile_inputs = _load_profiles(file, source)
+    catalogue, price_inputs = _load_catalogue(file, source)
+    traffic_files, recipe_inputs = locate_traffic(file.traffic, document, source.workspace, source.files)
+    inputs = (*source.inputs, *profile_inputs, *price_inputs, *recipe_inputs)
+    scenario = Scenario(file, profiles, catalogue, traffic_files, inputs)
     _check_whole(scenario, document)
-    return _with_previous(scenario, document, workspace)
+    source = replace(source, made=(file, profiles, catalogue))
+    return replace(_with_previous(scenario, source), source=source)
 
 
-def _load_profiles(
-    file: ScenarioFile, document: YamlDocument, workspace: Workspace
-) -> tuple[ProfileSet, list[InputFile]]:
+def _load_profiles(file: ScenarioFile, source: Source) -> tuple[ProfileSet, list[InputFile]]:
     if isinstance(file.profiles, dict):
-        return _inline_profiles(file.profiles, document), []
+        return _inline_profiles(file.profiles, source.document), []
     references = (file.profiles,) if isinstance(file.profiles, str) else file.profiles
     profiles, inputs = ProfileSet({}), []
     for index, reference in enumerate(references):
         place: tuple[str | int, ...] = ("profiles",) if isinstance(file.profiles, str) else ("profiles", index)
-        path = workspace.locate(reference, document.where(place), "profiles")
-        content = read_bytes(path, MAX_TABLE_BYTES)
-        profiles = profiles.united(parse_profiles(content, reference))
-        inputs.append(InputFile.of(reference, content))
-    return profiles, inputs
+
+        def read(reference: str = reference, place: Place = place) -> tuple[ProfileSet, InputFile]:
+            path = source.workspace.locate(reference, source.document.where(place), "profiles")
+            content = read_bytes(path, MAX_TABLE_BYTES)
+            return parse_profiles(content, reference), InputFile.of(reference, content)
+
+        found, input_file = source.files.once(("profiles", reference), read)
+        profiles = profiles.united(found)
+        inputs.append(input_file)
+    return with_latencies(profiles, source.latencies) if source.latencies else profiles, inputs
 
 
 def _inline_profiles(inline: InlineProfiles, document: YamlDocument) -> ProfileSet:
@@ -101,17 +114,24 @@ def _inline_profiles(inline: InlineProfiles, document: YamlDocument) -> ProfileS
     )
 
 
-def _load_catalogue(
-    file: ScenarioFile, document: YamlDocument, workspace: Workspace
-) -> tuple[Catalogue, list[InputFile]]:
-    inputs = []
+def read_catalogue(reference: str, source: Source) -> tuple[Catalogue, InputFile]:
+    """Return the catalogue of the file that a scenario's ``prices`` refer to, at its prices on demand."""
+
+    def read() -> tuple[Catalogue, InputFile]:
+        path = source.workspace.locate(reference, source.document.where(("prices",)), "prices")
+        content = read_bytes(path, MAX_DOCUMENT_BYTES)
+        return parse_catalogue(content, path.name), InputFile.of(reference, content)
+
+    return source.files.once(("prices", reference), read)
+
+
+def _load_catalogue(file: ScenarioFile, source: Source) -> tuple[Catalogue, list[InputFile]]:
+    document, inputs = source.document, []
     if isinstance(file.prices, Catalogue):
         catalogue = file.prices
     else:
-        path = workspace.locate(file.prices, document.where(("prices",)), "prices")
-        content = read_bytes(path, MAX_DOCUMENT_BYTES)
-        catalogue = parse_catalogue(content, path.name)
-        inputs.append(InputFile.of(file.prices, content))
+        catalogue, input_file = read_catalogue(file.prices, source)
+        inputs.append(input_file)
     if file.price_class is None:
         return catalogue, inputs
     known = catalogue.price_classes
@@ -123,21 +143,79 @@ def _load_catalogue(
     return catalogue.at_prices_of(file.price_class), inputs
 
 
-def _with_previous(scenario: Scenario, document: YamlDocument, workspace: Workspace) -> Scenario:
+def locate_traffic(
+    traffic: ScaledTraffic, document: YamlDocument, workspace: Workspace, files: ReadFiles | None = None
+) -> tuple[TrafficFiles, list[InputFile]]:
+    """Return the files of a document's traffic: recipes are read, of the others it is known where they are."""
+    files = files or ReadFiles()
+    paths: dict[str, Path] = {}
+    recipes: dict[str, Recipe] = {}
+    inputs = []
+    for place, reference in files_of(traffic):
+        is_recipe = place[-1] == "recipe"
+        where = document.where(("traffic", *place))
+        kind: LibraryKind = "recipes" if is_recipe else "traces"
+
+        def locate(reference: str = reference, where: str = where, kind: LibraryKind = kind) -> Path:
+            return workspace.locate(reference, where, kind)
+
+        paths[reference] = path = files.once((kind, reference), locate)
+        if is_recipe and reference not in recipes:
+
+            def read(path: Path = path, reference: str = reference) -> tuple[Recipe, InputFile]:
+                content = read_bytes(path, MAX_DOCUMENT_BYTES)
+                recipe = validated(Recipe, parse_yaml(decode_text(content, path.name), path.name))
+                return recipe, InputFile.of(reference, content)
+
+            recipes[reference], input_file = files.once(("recipe", reference), read)
+            inputs.append(input_file)
+    return TrafficFiles(paths, recipes), inputs
+
+
+def load_traffic(path: str | Path, *, allow_outside: bool = False) -> tuple[Traffic, TrafficFiles, int]:
+    """Return the traffic of a YAML file, a scenario or a recipe, where its files are, and the file's seed.
+
+    Raises
+    ------
+    FileFormatError, InvalidInputError
+        As :func:`load_scenario`, of the field ``traffic`` alone.
+    """
+    path = Path(path)
+    check_input(path, "traffic", "give the path of a trace, a scenario or a recipe")
+    document = parse_yaml(decode_text(read_bytes(path, MAX_DOCUMENT_BYTES), path.name), path.name)
+    known = ("traffic", "seed")
+    if isinstance(document.data, dict):
+        document = replace(document, data={key: document.data[key] for key in known if key in document.data})
+    held = validated(_TrafficFile, document)
+    files, _ = locate_traffic(held.traffic, document, Workspace.around(path, allow_outside=allow_outside))
+    return held.traffic, files, held.seed
+
+
+class _TrafficFile(Model):
+    traffic: Traffic
+    seed: Seed = 0
+
+
+def _with_previous(scenario: Scenario, source: Source) -> Scenario:
     """Return the scenario with the plan that runs now, if it names one."""
     previous = scenario.file.search.previous
     if previous is None:
         return scenario
-    path = workspace.locate(previous.plan, document.where(("search", "previous", "plan")), "plans")
-    content = read_bytes(path, MAX_DOCUMENT_BYTES)
-    found = parse_yaml(decode_text(content, path.name), path.name)
-    plan = validated(Plan, found)
+
+    def read() -> tuple[YamlDocument, Plan, InputFile]:
+        where = source.document.where(("search", "previous", "plan"))
+        path = source.workspace.locate(previous.plan, where, "plans")
+        content = read_bytes(path, MAX_DOCUMENT_BYTES)
+        found = parse_yaml(decode_text(content, path.name), path.name)
+        return found, validated(Plan, found), InputFile.of(previous.plan, content)
+
+    found, plan, input_file = source.files.once(("plans", previous.plan), read)
     try:
         scenario.check_plan(plan)
     except InvalidInputError as error:
         place = tuple(error.where.removeprefix("plan: ").split("."))
         raise InvalidInputError(error.reason, found.where(place)) from None
-    return replace(scenario, previous=plan, inputs=(*scenario.inputs, InputFile.of(previous.plan, content)))
+    return replace(scenario, previous=plan, inputs=(*scenario.inputs, input_file))
 
 
 def _known(name: str, known: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import yaml
 from pydantic import BeforeValidator, Field
 
@@ -68,6 +69,27 @@ class Plan(Model):
             for unit, count in catalogue.bundle(stage.hardware).items():
                 units[unit] = units.get(unit, 0) + stage.replicas * count
         return units
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per stage (index ``stage``): ``hardware``, ``replicas``, ``max_batch_size``.
+
+        >>> Plan(stages={"a": StagePlan(hardware="t4", replicas=2)}).to_frame().reset_index().to_dict("records")
+        [{'stage': 'a', 'hardware': 't4', 'replicas': 2, 'max_batch_size': 1}]
+        """
+        return pd.DataFrame.from_dict(self.model_dump()["stages"], orient="index").rename_axis("stage")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as its file holds it.
+
+        >>> Plan(stages={"a": StagePlan(hardware="t4", replicas=2)}).to_dict()
+        {'stages': {'a': {'hardware': 't4', 'replicas': 2, 'max_batch_size': 1}}}
+        """
+        return self.model_dump()
+
+    def _repr_html_(self) -> str:
+        from pipesim.model.notebook import plan_html
+
+        return plan_html(self)
 
     def to_yaml(self) -> str:
         """Return the plan as the text of a plan file."""

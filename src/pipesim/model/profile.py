@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,6 +16,9 @@ from pipesim.model.fields import BatchSize, Model, Name, Scv, Text
 from pipesim.model.validation import validated
 from pipesim.model.yaml_document import Place, YamlDocument
 from pipesim.units import MAX_DURATION_NS, parse_number
+
+if TYPE_CHECKING:
+    from pipesim.model.pictures import ProfilePictures
 
 Basis = Literal["measured", "derived", "stand-in", "unstated"]
 NoiseLaw = Literal["gamma", "lognormal"]
@@ -142,6 +145,13 @@ class ProfileSet(Mapping[tuple[str, str], Profile]):
     def __len__(self) -> int:
         return len(self._profiles)
 
+    @property
+    def plot(self) -> "ProfilePictures":
+        """Return the pictures of them: ``profiles.plot.latency("resnet50")``."""
+        from pipesim.model.pictures import ProfilePictures
+
+        return ProfilePictures(self)
+
     @cached_property
     def models(self) -> tuple[str, ...]:
         """Return the names of the models, each once."""
@@ -236,3 +246,32 @@ def _cell(column: str, text: str, where: str) -> str | int | float:
 def describe_missing(model: str, profiles: ProfileSet) -> str:
     """Return the remedy for a model without a profile."""
     return f"add one; the profiles know {shown(', '.join(sorted(profiles.models)))[1:-1]}"
+
+
+def with_latencies(profiles: ProfileSet, changes: Mapping[tuple[str, str, str], float]) -> ProfileSet:
+    """Return profiles with some figures changed.
+
+    Parameters
+    ----------
+    profiles
+        They hold the curves that are changed.
+    changes
+        By model, hardware and figure: a batch size that was measured, and its latency in milliseconds, or
+        ``noise_scv``, and the scv of the whole curve.
+
+    >>> point = ProfilePoint(model="m", hardware="t4", batch_size=1, latency_ms=10)
+    >>> with_latencies(profile_set([("", point)]), {("m", "t4", "1"): 12.0})["m", "t4"].points[0].latency_ms
+    12.0
+    """
+    changed = dict(profiles)
+    for (model, hardware, figure), value in changes.items():
+        points = changed[model, hardware].points
+        if figure == "noise_scv":
+            points = tuple(point.model_copy(update={"noise_scv": value}) for point in points)
+        else:
+            points = tuple(
+                point.model_copy(update={"latency_ms": value}) if str(point.batch_size) == figure else point
+                for point in points
+            )
+        changed[model, hardware] = Profile(points)
+    return ProfileSet(changed)

@@ -1,11 +1,13 @@
 """The scenario: all that a question needs, and what a plan may choose."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import pandas as pd
 from pydantic import Field, Tag
 
 from pipesim.errors import invalid
@@ -18,6 +20,7 @@ from pipesim.model.fields import (
     Name,
     PositiveDuration,
     QuantileName,
+    Seed,
     one_form,
 )
 from pipesim.model.hardware import Catalogue
@@ -26,8 +29,13 @@ from pipesim.model.plan import Plan
 from pipesim.model.profile import ProfileSet
 from pipesim.model.search import HardwareOption, Search, StageSpace, batch_sizes
 from pipesim.model.slo import Slo
-from pipesim.model.traffic import Traffic
-from pipesim.streams import MAX_SEED, check_seed
+from pipesim.model.source import Source
+from pipesim.model.traffic import Traffic, TrafficFiles
+from pipesim.model.yaml_document import Place
+from pipesim.streams import check_seed
+
+if TYPE_CHECKING:
+    from pipesim.model.pictures import ScenarioPictures
 
 
 def _slo_form(value: Any) -> str | None:
@@ -80,7 +88,7 @@ class ScenarioFile(Model):
     price_class: Name | None = None
     """The class of prices to pay, such as ``spot``; on demand when not given."""
     search: Search = Search()
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
@@ -93,25 +101,35 @@ class Scenario:
         What the scenario file says.
     profiles, catalogue
         What the files that it names say; the catalogue has the prices of the scenario's class.
-    trace_path
-        The recorded trace, if it has one.
+    traffic_files
+        The files that the traffic is read from.
     inputs
         The files read so far, with their SHA-256.
     previous
         The plan that runs now, if it names one.
+    source
+        What it was made from, for :meth:`with_`.
     """
 
     file: ScenarioFile
     profiles: ProfileSet
     catalogue: Catalogue
-    trace_path: Path | None
+    traffic_files: TrafficFiles
     inputs: tuple[InputFile, ...]
     previous: Plan | None = None
+    source: Source | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
         """Return the scenario's name."""
         return self.file.name
+
+    @property
+    def plot(self) -> "ScenarioPictures":
+        """Return the pictures of it: ``scenario.plot.pipeline()``."""
+        from pipesim.model.pictures import ScenarioPictures
+
+        return ScenarioPictures(self)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -142,7 +160,61 @@ class Scenario:
             If `seed` is not in 0 … 2⁶³ − 1.
         """
         check_seed(seed)
-        return replace(self, file=self.file.model_copy(update={"seed": seed}))
+        return self._with_field(("seed",), seed, {"seed": seed})
+
+    def _with_field(self, place: Place, value: Any, update: dict[str, Any]) -> "Scenario":
+        """Return the scenario with a field changed that was checked, in its document too."""
+        file, source = self.file.model_copy(update=update), self.source
+        if source is not None:
+            made = tuple(file if one is self.file else one for one in source.made)
+            source = replace(source, document=source.document.with_value(place, value), made=made)
+        return replace(self, file=file, source=source)
+
+    def with_(self, changes: Mapping[str, Any] | None = None, /, **named: Any) -> "Scenario":
+        """Return the scenario that its file would describe with some fields changed; it is checked as a whole.
+
+        Files that it names are not read again.
+
+        Parameters
+        ----------
+        changes
+            Values by the path of a field of the scenario file, such as ``traffic.gamma.scv`` or ``slo.p99``, or by a
+            short form: see :mod:`pipesim.model.changes`.
+        named
+            The same for paths that are words: ``load``, ``seed``; ``slo_p99`` stands for ``slo.p99``.
+
+        Raises
+        ------
+        FileFormatError, InvalidInputError
+            With the path, the value, the rule and the remedy, exactly as for the file.
+
+        >>> from pipesim.model import scenario_from_dict
+        >>> scenario = scenario_from_dict({
+        ...     "name": "one", "slo": {"p99": "100ms"}, "traffic": {"poisson": {"rate_qps": 1, "queries": 1}},
+        ...     "pipeline": {"a": {"model": "m"}}, "profiles": {"m": {"cpu": {1: "10ms"}}},
+        ...     "prices": {"units": {"cpu": {"kind": "cpu", "unit": "core", "price_usd_per_hour": 1}}}})
+        >>> scenario.with_({"traffic.poisson.rate_qps": 2}, slo_p99="200ms").slos[0].bound_ns
+        200000000
+        >>> scenario.with_(load=-1)
+        Traceback (most recent call last):
+        pipesim.errors.InvalidInputError: load: -1 is not allowed; it should be greater than 0
+        """
+        from pipesim.model.changes import changed_scenario  # here, because loading needs this module
+
+        return changed_scenario(self, {**(changes or {}), **named})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the scenario file says, with all changes made by :meth:`with_`, as plain data.
+
+        Raises
+        ------
+        InvalidInputError
+            If the scenario was changed in another way: no file says what it is.
+        """
+        from pipesim.model.changes import source_of
+
+        data: dict[str, Any] = deepcopy(source_of(self).document.data)
+        return data
 
     def with_max_cost(self, usd_per_hour: Decimal) -> "Scenario":
         """Return the scenario with a ceiling on what a plan may cost an hour; a lower one that it has stays.
@@ -159,7 +231,38 @@ class Scenario:
             )
         usd_per_hour = amount if self.max_cost_usd_per_hour is None else min(amount, self.max_cost_usd_per_hour)
         search = self.file.search.model_copy(update={"max_cost_usd_per_hour": usd_per_hour})
-        return replace(self, file=self.file.model_copy(update={"search": search}))
+        return self._with_field(("search", "max_cost_usd_per_hour"), usd_per_hour, {"search": search})
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return what may be chosen for each stage (index ``stage``), one row for each hardware.
+
+        Columns: ``model``, ``hardware``, ``price_usd_per_hour`` (of a replica, float), ``max_batch_size`` (the largest
+        batch limit), ``min_replicas``, ``max_replicas``.
+
+        Raises
+        ------
+        InvalidInputError
+            As `space`.
+        """
+        rows = [
+            {
+                "stage": name,
+                "model": option.profile.model,
+                "hardware": option.hardware,
+                "price_usd_per_hour": float(option.price_usd_per_hour),
+                "max_batch_size": option.batch_sizes[-1],
+                "min_replicas": space.min_replicas,
+                "max_replicas": space.max_replicas,
+            }
+            for name, space in self.space.items()
+            for option in space.options
+        ]
+        return pd.DataFrame(rows).set_index("stage")
+
+    def _repr_html_(self) -> str:
+        from pipesim.model.notebook import scenario_html
+
+        return scenario_html(self)
 
     @property
     def quota(self) -> dict[str, int]:

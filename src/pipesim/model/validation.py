@@ -87,6 +87,8 @@ def _message(problem: ErrorDetails, cls: type[BaseModel], document: YamlDocument
             rule = "is not text; quote it"
         case "dict_type" | "model_type":
             rule = "is not a mapping; write names with values"
+        case "too_short" if context["actual_length"]:
+            return f"{where}: holds {context['actual_length']} entries; use at least {context['min_length']}"
         case "too_short":
             rule = "is empty; give at least one"
         case "too_long":

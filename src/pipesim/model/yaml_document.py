@@ -42,6 +42,23 @@ class YamlDocument:
         line, field = self.lines[known], ".".join(str(part)[:_LONGEST_NAME] for part in place)
         return self.name + (f":{line}" if self.from_file else "") + (f": {field}" if field else "")
 
+    def with_value(self, place: Place, value: Any) -> "YamlDocument":
+        """Return the document with another value at a place, for which mappings are made that are missing.
+
+        It has no lines any more; of several problems, those of the values that were changed last come first.
+
+        >>> plain_document({"a": {"b": 1}}, "doc").with_value(("a", "c", "d"), 2).data
+        {'a': {'b': 1, 'c': {'d': 2}}}
+        """
+        lines: dict[Place, int] = {(): 0, **self.lines}
+        for end in range(1, len(place)):
+            lines.setdefault(place[:end], 0)
+        first = min(min(lines.values()), 0) - 1
+        added: dict[Place, int] = {}
+        _number(value, place, added)
+        lines |= dict.fromkeys(added, first)
+        return YamlDocument(self.name, _with_value(self.data, place, value), lines, from_file=False)
+
 
 def parse_yaml(text: str, name: str) -> YamlDocument:
     """Return the document in `text`; aliases, anchors, tags and duplicate keys are refused.
@@ -75,6 +92,18 @@ def plain_document(data: Any, name: str) -> YamlDocument:
     lines: dict[Place, int] = {}
     _number(data, (), lines)
     return YamlDocument(name, data, lines, from_file=False)
+
+
+def _with_value(data: Any, place: Place, value: Any) -> Any:
+    """Return data with a value at a place; what is not on the way there is shared."""
+    if not place:
+        return value
+    step, rest = place[0], place[1:]
+    if isinstance(data, list | tuple):
+        assert isinstance(step, int)
+        return [_with_value(one, rest, value) if index == step else one for index, one in enumerate(data)]
+    held: dict[Any, Any] = {} if data is None else data
+    return {**held, step: _with_value(held.get(step), rest, value)}
 
 
 def _number(data: Any, place: Place, lines: dict[Place, int]) -> None:

@@ -87,6 +87,7 @@ def caveats(result: SimulationResult | Summary) -> tuple[str, ...]:
         elif outcome.met and outcome.interval_ns.high > outcome.slo.bound_ns:
             notes.append(f"{outcome.slo}: met here, but the 95 % interval{place} crosses the bound; {remedy}")
     notes.extend(scenario.caveats)
+    notes.extend(f"{file.name}: {note}" for file in result.traffic.inputs for note in file.notes)
     for stage, chosen in result.plan.stages.items():
         notes.extend(scenario.profiles[scenario.pipeline.stages[stage].model, chosen.hardware].caveats)
     return tuple(dict.fromkeys(notes))

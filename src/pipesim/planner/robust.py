@@ -1,7 +1,6 @@
 """Questions that ask for more than one run: other luck, other traffic, slower models, a part of the trace held out."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from pipesim.errors import invalid
 from pipesim.model import Scenario
 from pipesim.planner.evaluator import Question
 from pipesim.planner.sensitivity.variants import with_profile_factor
-from pipesim.traces import ArrivalTrace, scenario_trace
+from pipesim.traces import ArrivalTrace, hold_out, scenario_trace
 
 
 def question_of(
@@ -54,13 +53,13 @@ def question_of(
         raise invalid("confident", True, "cannot be asked for an objective in every window", remedy)
     trace, held_out = scenario_trace(scenario), None
     if holdout:
-        trace, rest = split(trace, holdout)
+        trace, rest = hold_out(trace, holdout)
         held_out = Workload.of(scenario, rest)
     asked = [("the scenario's own", scenario, trace)]
     for seed in seeds:
         other = scenario.with_seed(seed)
         own = scenario_trace(other)
-        asked.append((f"seed {seed}", other, split(own, holdout)[0] if holdout else own))
+        asked.append((f"seed {seed}", other, hold_out(own, holdout)[0] if holdout else own))
     asked += [(f"other traffic {number}", scenario, other) for number, other in enumerate(traces, start=1)]
     if profile_error:
         slower = with_slower_profiles(scenario, 1 + profile_error)
@@ -77,30 +76,6 @@ def question_of(
                 remedy = f"use a longer trace: an interval of confidence takes {BATCHES} queries or more"
                 raise invalid("confident", True, f"cannot be asked of {slo} on {queries} queries", remedy)
     return Question(workloads, confident, held_out, tuple(label for label, _, _ in asked))
-
-
-def split(trace: ArrivalTrace, holdout: float) -> tuple[ArrivalTrace, ArrivalTrace]:
-    """Return the trace up to an instant, and the trace from then on, which begins anew at time 0.
-
-    Parameters
-    ----------
-    trace
-        All arrivals.
-    holdout
-        The share of its duration that the second part has.
-
-    Raises
-    ------
-    InvalidInputError
-        If one of the parts is without queries.
-    """
-    cut_ns = round(trace.duration_ns * (1 - holdout))
-    count = int(np.searchsorted(trace.times_ns, cut_ns))
-    if not 0 < count < len(trace):
-        raise invalid("holdout", holdout, f"of {len(trace)} queries leaves a part without any", "use a longer trace")
-    first, rest = trace.between(0, count), trace.between(count, len(trace))
-    moved = replace(rest, times_ns=rest.times_ns - cut_ns, duration_ns=trace.duration_ns - cut_ns, epoch_ns=0)
-    return replace(first, duration_ns=cut_ns), moved
 
 
 def with_slower_profiles(scenario: Scenario, factor: float) -> Scenario:

@@ -1,28 +1,100 @@
 """Arrival traces: generated, read from files, transformed and described."""
 
 from pipesim.traces.arrivals import ArrivalTrace
-from pipesim.traces.generate import PIECE, gamma, poisson
-from pipesim.traces.of_scenario import expected_duration_ns, scenario_trace, scenario_trace_pieces
-from pipesim.traces.read import parse_trace
-from pipesim.traces.statistics import describe, gap_scv, index_of_dispersion, peak_count
-from pipesim.traces.transform import compress_time, compress_to_rate, thin
-from pipesim.traces.write import trace_csv
+from pipesim.traces.formats import Reading, parse_trace, read_trace
+from pipesim.traces.generate import PIECE, gamma, law_trace, poisson, weibull
+from pipesim.traces.of_scenario import (
+    expected_duration_ns,
+    scenario_trace,
+    scenario_trace_pieces,
+    traffic_pieces,
+    traffic_trace,
+)
+from pipesim.traces.statistics import (
+    autocorrelation,
+    autocorrelation_of_counts,
+    describe,
+    dispersion_curve,
+    dispersion_of_counts,
+    doubling_windows,
+    empty_share,
+    envelope,
+    gap_autocorrelation,
+    gap_histogram,
+    gap_scv,
+    index_of_dispersion,
+    local_dispersion_of_counts,
+    local_index_of_dispersion,
+    overview,
+    peak_count,
+    rate_curve,
+    simultaneous_share,
+)
+from pipesim.traces.transform import (
+    amplify_bursts,
+    amplify_swing,
+    apply_transforms,
+    compress_time,
+    compress_to_rate,
+    concatenate,
+    hold_out,
+    merge,
+    multiply_rate,
+    resample_blocks,
+    slice_time,
+    spread,
+    superpose,
+    thin,
+)
+from pipesim.traces.write import trace_csv, trace_parquet
 
 __all__ = [
     "PIECE",
     "ArrivalTrace",
+    "Reading",
+    "amplify_bursts",
+    "amplify_swing",
+    "apply_transforms",
+    "autocorrelation",
+    "autocorrelation_of_counts",
     "compress_time",
     "compress_to_rate",
+    "concatenate",
     "describe",
+    "dispersion_curve",
+    "dispersion_of_counts",
+    "doubling_windows",
+    "empty_share",
+    "envelope",
     "expected_duration_ns",
     "gamma",
+    "gap_autocorrelation",
+    "gap_histogram",
     "gap_scv",
+    "hold_out",
     "index_of_dispersion",
+    "law_trace",
+    "local_dispersion_of_counts",
+    "local_index_of_dispersion",
+    "merge",
+    "multiply_rate",
+    "overview",
     "parse_trace",
     "peak_count",
     "poisson",
+    "rate_curve",
+    "read_trace",
+    "resample_blocks",
     "scenario_trace",
     "scenario_trace_pieces",
+    "simultaneous_share",
+    "slice_time",
+    "spread",
+    "superpose",
     "thin",
     "trace_csv",
+    "trace_parquet",
+    "traffic_pieces",
+    "traffic_trace",
+    "weibull",
 ]

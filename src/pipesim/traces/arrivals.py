@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ import numpy.typing as npt
 from pipesim.errors import invalid
 from pipesim.files import InputFile
 from pipesim.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from pipesim.traces.pictures import TracePictures
 
 Nanoseconds = npt.NDArray[np.int64]
 Column = npt.NDArray[Any]
@@ -49,7 +52,7 @@ class ArrivalTrace:
         times = _frozen(np.asarray(self.times_ns, dtype=np.int64))
         if times.ndim != 1:
             raise invalid("times_ns", times.shape, "is its shape", "give one dimension")
-        if times.size and (times[0] < 0 or times[-1] > self.duration_ns or bool(np.any(np.diff(times) < 0))):
+        if times.size and (times[0] < 0 or times[-1] > self.duration_ns or bool((times[1:] < times[:-1]).any())):
             raise invalid(
                 "times_ns", times[:3].tolist(), "and so on is not ascending from 0 to the duration", "sort the times"
             )
@@ -62,6 +65,13 @@ class ArrivalTrace:
 
     def __len__(self) -> int:
         return int(self.times_ns.size)
+
+    @property
+    def plot(self) -> "TracePictures":
+        """Return the pictures of it: ``trace.plot.rate()``."""
+        from pipesim.traces.pictures import TracePictures
+
+        return TracePictures(self)
 
     @property
     def duration_s(self) -> float:

@@ -22,3 +22,14 @@ def trace_csv(trace: ArrivalTrace, *, compress: bool = False) -> bytes:
     writer.writerows(zip(arrival, *(values.tolist() for values in trace.attributes.values()), strict=True))
     content = text.getvalue().encode()
     return gzip.compress(content, mtime=0) if compress else content
+
+
+def trace_parquet(trace: ArrivalTrace) -> bytes:
+    """Return a trace as Parquet (zstd): ``arrival_ns`` (int64), then the attributes of queries."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    table = pa.table({"arrival_ns": trace.times_ns, **trace.attributes})
+    content = pa.BufferOutputStream()
+    parquet.write_table(table, content, compression="zstd")
+    return bytes(content.getvalue())
