@@ -90,6 +90,10 @@ class Deliveries:
             tuple(any(edge.upstream == stage for edge in routes.edges) for stage in range(len(routes.stages))),
         )
 
+    def at(self, times_ns: Integers) -> "Deliveries":
+        """Return the same for the same queries at other times."""
+        return replace(self, arrivals=_groups(times_ns))
+
     def copied(self) -> "Deliveries":
         """Return the same, for a run that counts deliveries down."""
         stages = tuple(replace(stage, expected=stage.expected.copy()) for stage in self.stages)

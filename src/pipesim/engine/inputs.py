@@ -6,7 +6,7 @@ plan. Both engines take the same :class:`EngineInputs`.
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -222,10 +222,36 @@ class Workload:
         workload = cls(scenario, trace, draw_routes(scenario.pipeline, trace, streams), streams)
         for stage in scenario.pipeline.stages:
             workload._sizes(stage)
-        for slo in scenario.slos if is_whole else ():
-            _check_windows(slo, trace.duration_ns)
-            if len(trace) and not workload.concerned(slo).any():
+        if is_whole:
+            workload._check_objectives()
+        return workload
+
+    def _check_objectives(self) -> None:
+        for slo in self.scenario.slos:
+            _check_windows(slo, self.trace.duration_ns)
+            if slo.where and len(self.trace) and not self.concerned(slo).any():
                 raise invalid("slo.where", dict(slo.where), "holds for no query of the traffic", "check the values")
+
+    def at(self, scenario: Scenario, trace: ArrivalTrace) -> "Workload":
+        """Return the same queries with the routes and the luck that they have, asked another question.
+
+        Parameters
+        ----------
+        scenario
+            One that has the seed, stages, edges and sizes of this one.
+        trace
+            The same queries, perhaps at other times.
+
+        Raises
+        ------
+        InvalidInputError
+            If an objective of the scenario does not fit the trace.
+        """
+        workload = replace(self, scenario=scenario, trace=trace)
+        same_times = trace.times_ns is self.trace.times_ns
+        deliveries = self.deliveries if same_times else self.deliveries.at(trace.times_ns)
+        vars(workload)["deliveries"] = deliveries  # where cached_property keeps it
+        workload._check_objectives()
         return workload
 
     @cached_property

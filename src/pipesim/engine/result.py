@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ from pipesim.engine.stages import StageTotals, stages_frame, total_ns
 from pipesim.model import Plan, Scenario, Slo
 from pipesim.traces import ArrivalTrace
 from pipesim.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from pipesim.engine.pictures import SimulationPictures
 
 Integers = npt.NDArray[np.int64]
 QUANTILES = (Decimal("0.5"), Decimal("0.95"), Decimal("0.99"))
@@ -130,6 +134,13 @@ class SimulationResult:
     def scenario(self) -> Scenario:
         """Return the scenario."""
         return self.workload.scenario
+
+    @property
+    def plot(self) -> "SimulationPictures":
+        """Return the pictures of it: ``result.plot.latency_cdf()``."""
+        from pipesim.engine.pictures import SimulationPictures
+
+        return SimulationPictures(self)
 
     @property
     def traffic(self) -> ArrivalTrace:
@@ -272,6 +283,21 @@ class SimulationResult:
             served_s = total_ns(run.batch_finish_ns - run.batch_start_ns) / NS_PER_S
             return stage.replicas * len(self.workload.trace) / served_s
         return stage.replicas * full_batch_throughput_qps(stage)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per stage: `stages`, of which the caller may change what is returned."""
+        return self.stages.copy()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report, as ``pipesim simulate --json`` prints it."""
+        from pipesim.report import simulation_report
+
+        return simulation_report(self)
+
+    def _repr_html_(self) -> str:
+        from pipesim.engine.notebook import simulation_html
+
+        return simulation_html(self)
 
     def latency(self, quantiles: Sequence[Decimal] = QUANTILES) -> pd.DataFrame:
         """Return latency quantiles with 95 % intervals (index ``quantile``): ``latency_s``, ``low_s``, ``high_s``.

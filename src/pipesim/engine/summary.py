@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,9 @@ from pipesim.engine.stages import StageTotals, stages_frame
 from pipesim.files import InputFile
 from pipesim.model import Plan, Scenario, Slo
 from pipesim.units import NS_PER_S, format_quantile
+
+if TYPE_CHECKING:
+    from pipesim.engine.pictures import SummaryPictures
 
 Condition = tuple[tuple[str, object], ...]
 """A class of queries, as an objective's `where` says."""
@@ -118,6 +122,13 @@ class Summary:
     @cached_property
     def _latency(self) -> Histogram:
         return _merged(self.intervals.values(), EVERYONE)
+
+    @property
+    def plot(self) -> "SummaryPictures":
+        """Return the pictures of it: ``summary.plot.latency_over_time()``."""
+        from pipesim.engine.pictures import SummaryPictures
+
+        return SummaryPictures(self)
 
     @property
     def cost_usd_per_hour(self) -> Decimal:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -14,6 +15,9 @@ from pipesim.planner.explain import tightest
 from pipesim.planner.planning import MAX_EVALUATIONS, METHODS, Method, plan
 from pipesim.planner.result import FeasiblePlan, Infeasible, MissedPlan, PlanningResult
 from pipesim.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from pipesim.planner.pictures import ComparisonPictures
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,13 @@ class Comparison:
 
     results: dict[Method, PlanningResult]
     seconds: dict[Method, float]
+
+    @property
+    def plot(self) -> "ComparisonPictures":
+        """Return the pictures of it: ``comparison.plot.costs()``."""
+        from pipesim.planner.pictures import ComparisonPictures
+
+        return ComparisonPictures(self)
 
     def frame(self) -> pd.DataFrame:
         """Return one row for each method (index ``method``).

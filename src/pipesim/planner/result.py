@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
@@ -11,6 +12,9 @@ from pipesim.planner.evaluator import Question
 from pipesim.planner.explain import caveats, one_replica_less, tail
 from pipesim.planner.finding import Obstacle, Proof
 from pipesim.planner.verification import Verification
+
+if TYPE_CHECKING:
+    from pipesim.planner.pictures import AnswerPictures, PlanPictures
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,29 @@ class _Answer:
         """Return the scenario and its traffic."""
         return self.question.workloads[0]
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per stage of the plan, as its simulation does; the history where there is no plan."""
+        simulation: SimulationResult | None = getattr(self, "simulation", None)
+        return self.history.copy() if simulation is None else simulation.to_frame()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report, as ``pipesim plan --json`` prints it."""
+        from pipesim.report import planning_report
+
+        return planning_report(cast("PlanningResult", self))
+
+    def _repr_html_(self) -> str:
+        from pipesim.planner.notebook import planning_html
+
+        return planning_html(cast("PlanningResult", self))
+
+    @property
+    def plot(self) -> "AnswerPictures":
+        """Return the pictures of it: ``answer.plot.convergence()``."""
+        from pipesim.planner.pictures import AnswerPictures
+
+        return AnswerPictures(cast("PlanningResult", self))
+
 
 @dataclass(frozen=True)
 class _Planned(_Answer):
@@ -57,6 +84,13 @@ class _Planned(_Answer):
 
     simulation: SimulationResult
     verification: Verification | None
+
+    @property
+    def plot(self) -> "PlanPictures":
+        """Return the pictures of it: ``answer.plot.pareto()``."""
+        from pipesim.planner.pictures import PlanPictures
+
+        return PlanPictures(cast("FeasiblePlan | MissedPlan", self))
 
     @cached_property
     def tail(self) -> pd.DataFrame:

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from pipesim.engine.compiled.admission import admitted
-from pipesim.engine.compiled.flow import AT_ONCE, NEVER, Flow
+from pipesim.engine.compiled.flow import AT_ONCE, NEVER, Flow, Integers
+from pipesim.engine.compiled.jit import kernel
 from pipesim.engine.compiled.memory import empty
 from pipesim.engine.compiled.records import StageRecord
 from pipesim.engine.compiled.server import note_finishes
@@ -30,7 +31,7 @@ def run_compiled(inputs: EngineInputs) -> Run:
         if inputs.deliveries.ends_queries[index]:
             query_of_item = inputs.deliveries.query_of_item[index]
             note_finishes(record.batches, record.served, query_of_item, AT_ONCE, finish_ns)
-    return Run(_StageRuns(records), finish_ns)
+    return Run(StageRuns(records), finish_ns)
 
 
 def arrivals_at(index: int, deliveries: Deliveries, departures: Mapping[int, Flow]) -> Flow:
@@ -43,7 +44,7 @@ def arrivals_at(index: int, deliveries: Deliveries, departures: Mapping[int, Flo
     return admitted(flows, routes, deliveries.items[index], NEVER)[0]
 
 
-class _StageRuns(Sequence[StageRun]):
+class StageRuns(Sequence[StageRun]):
     """The runs of stages, each made from its record when it is asked for."""
 
     def __init__(self, records: Sequence[StageRecord]) -> None:
@@ -57,3 +58,25 @@ class _StageRuns(Sequence[StageRun]):
         if isinstance(found, StageRecord):
             found = self._found[index] = found.stage_run()
         return found
+
+    def busy_ns(self, index: int, end_ns: int) -> int:
+        """Return the time before an instant for which a stage's replicas were busy, of all together.
+
+        The times of its items are not made for that.
+        """
+        found = self._found[index]
+        if isinstance(found, StageRecord):
+            high, low = _busy_ns(found.batches.start_ns, found.batches.finish_ns, end_ns)
+        else:
+            high, low = _busy_ns(found.batch_start_ns, found.batch_finish_ns, end_ns)
+        return (high << 32) + low
+
+
+@kernel
+def _busy_ns(start_ns: Integers, finish_ns: Integers, end_ns: int) -> tuple[int, int]:
+    """Return the sum of the times of batches before an instant, which 64 bits may not hold, as high and low halves."""
+    high, low = 0, 0
+    for batch in range(start_ns.size):
+        busy_ns = min(finish_ns[batch], end_ns) - min(start_ns[batch], end_ns)
+        high, low = high + (busy_ns >> 32), low + (busy_ns & 0xFFFFFFFF)
+    return high, low

@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pipesim.engine import Workload
+from pipesim.errors import invalid
 from pipesim.planner.planning import plan
 from pipesim.planner.result import FeasiblePlan, PlanningResult
 from pipesim.planner.sensitivity.prices import price_sensitivity, profile_sensitivity, without_hardware
 from pipesim.planner.sensitivity.reasons import binding, relaxations
 from pipesim.planner.sensitivity.staircases import SustainedLoad, load_staircase, slo_staircase, sustained_load
+
+if TYPE_CHECKING:
+    from pipesim.planner.pictures import StudyPictures
 
 OF_A_PLAN = ("slo", "load", "prices", "profiles", "hardware")
 WITHOUT_A_PLAN = ("slo", "load", "relax")
@@ -36,6 +41,25 @@ class Study:
     frames: dict[str, pd.DataFrame]
     binds: pd.DataFrame | None
     sustained: SustainedLoad | None
+
+    @property
+    def plot(self) -> "StudyPictures":
+        """Return the pictures of it: ``study.plot.slo()``."""
+        from pipesim.planner.pictures import StudyPictures
+
+        return StudyPictures(self)
+
+    def frame(self, topic: str) -> pd.DataFrame:
+        """Return the frame of a topic.
+
+        Raises
+        ------
+        InvalidInputError
+            If it was not studied.
+        """
+        if topic not in self.frames:
+            raise invalid("topic", topic, "was not studied", f"use one of {', '.join(self.frames)}, or study it")
+        return self.frames[topic]
 
 
 def study(
