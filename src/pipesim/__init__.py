@@ -7,6 +7,7 @@
     scenario = ps.load("examples/social-media.yaml")
     answer = ps.plan(scenario)
     result = ps.simulate(scenario, answer.simulation.plan)
+    frame = ps.what_if(scenario, {"load": [1, 1.5, 2]}, plan=answer.simulation.plan)
 
 Names are loaded when they are first used, so importing the package is quick.
 """
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
         question_of,
     )
     from pipesim.traces import ArrivalTrace
+    from pipesim.whatif import what_if, zipped
+    from pipesim.whatif.panel import explore
 
 _HOMES = {
     "ArrivalTrace": "pipesim.traces",
@@ -47,6 +50,7 @@ _HOMES = {
     "Summary": "pipesim.engine",
     "Workload": "pipesim.engine",
     "compare": "pipesim.planner",
+    "explore": "pipesim.whatif.panel",
     "fastest_plan": "pipesim.planner",
     "load": "pipesim.model",
     "plan": "pipesim.planner",
@@ -55,7 +59,9 @@ _HOMES = {
     "simulate": "pipesim.engine",
     "simulate_all": "pipesim.engine",
     "summarise": "pipesim.engine",
+    "what_if": "pipesim.whatif",
     "write_plan": "pipesim.model",
+    "zipped": "pipesim.whatif",
 }
 _RENAMED = {"load": "load_scenario"}
 
@@ -75,6 +81,7 @@ __all__ = [
     "Summary",
     "Workload",
     "compare",
+    "explore",
     "fastest_plan",
     "load",
     "plan",
@@ -83,7 +90,9 @@ __all__ = [
     "simulate",
     "simulate_all",
     "summarise",
+    "what_if",
     "write_plan",
+    "zipped",
 ]
 
 
