@@ -1,5 +1,5 @@
 # make demo: install and plan the social-media scenario.   make test: install and run the tests.
-.PHONY: demo test check coverage bench bench-planner clean
+.PHONY: demo test check coverage bench bench-planner bench-traces bench-whatif gallery clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -46,6 +46,18 @@ bench: $(VENV)/installed
 bench-planner: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python benchmarks/planner.py
+
+# The pictures of docs/gallery.md; the same bytes for the same versions of pipesim and matplotlib.
+gallery: $(VENV)/installed
+	$(BIN)/python docs/make_gallery.py
+
+bench-traces: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python benchmarks/traces.py
+
+bench-whatif: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python benchmarks/whatif.py
 
 clean:
 	rm -rf $(VENV) out

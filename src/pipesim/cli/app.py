@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipesim.cli import trace
+from pipesim.cli import export, trace
 from pipesim.cli.options import (
     AllowOutside,
     Json,
@@ -20,7 +20,9 @@ from pipesim.cli.options import (
     share,
     show,
 )
+from pipesim.cli.report import report
 from pipesim.cli.sensitivity import sensitivity
+from pipesim.cli.whatif import whatif
 
 if TYPE_CHECKING:
     from pipesim.engine import SimulationResult, Summary
@@ -39,7 +41,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(trace.app, name="trace")
+app.add_typer(export.app, name="export")
+app.command()(report)
 app.command()(sensitivity)
+app.command()(whatif)
 
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="The scenario file.", show_default=False)]
 
