@@ -5,8 +5,12 @@ import warnings
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from bad_input.answers import Answer, Run
+
+settings.register_profile("any machine", deadline=None)  # how long an example takes says nothing on a busy one
+settings.load_profile("any machine")
 
 
 @pytest.fixture

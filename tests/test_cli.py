@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
@@ -221,6 +222,38 @@ def test_a_generated_trace_reads_back_and_compresses_alike(pipesim: Pipesim, tmp
         "trace", "info", tmp_path / "t.csv", "--column", "arrival_s", "--unit", "s", "--load", 2, "--json"
     )
     assert json.loads(doubled.out)["duration_s"] == pytest.approx(plain["duration_s"] / 2)
+
+
+def test_traffic_of_a_yaml_file_is_described_as_it_is_scaled(pipesim: Pipesim, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("t\n" + "".join(f"{second}\n" for second in range(1001)))
+    (tmp_path / "c.csv").write_text("t,n\n0,600\n60,1200\n")
+    recorded = "traffic: {file: t.csv, column: t, unit: s"
+
+    def described(text: str) -> dict[str, Any]:
+        (tmp_path / "y.yaml").write_text(text)
+        found: dict[str, Any] = json.loads(pipesim("trace", "info", tmp_path / "y.yaml", "--json").out)
+        return found
+
+    assert described(recorded + "}")["queries"] == 1001
+    assert 400 < described(recorded + ", thin: 0.5}")["queries"] < 600
+    assert described(recorded + ", compress_to_qps: 10}")["duration_s"] == pytest.approx(100.1)
+    counts = "traffic: {counts: {file: c.csv, time: t, count: n, unit: s, bin: 60s}"
+    assert described(counts + "}")["duration_s"] == 120
+    assert described(counts + ", load: 2}")["duration_s"] == 60
+
+
+def test_transforms_on_the_command_line_have_luck_of_their_own(pipesim: Pipesim, tmp_path: Path) -> None:
+    (tmp_path / "y.yaml").write_text("traffic: {constant: {rate_qps: 1000, duration: 2s}, thin: 0.5}\n")
+    (tmp_path / "n.yaml").write_text("traffic: {constant: {rate_qps: 1000, duration: 2s}}\n")
+    for name, source, transforms in (("a", "n", 0), ("b", "y", 0), ("c", "y", 1)):
+        options = ["--apply", "thin=0.5"] * transforms
+        out = tmp_path / f"{name}.parquet"
+        assert pipesim("trace", "transform", tmp_path / f"{source}.yaml", *options, "--out", out).code == 0
+    whole, once, twice = (set(pd.read_parquet(tmp_path / f"{name}.parquet")["arrival_ns"]) for name in "abc")
+    kept = [time in once for time in sorted(whole)]
+    again = [time for time, keep in zip(sorted(once), kept, strict=False) if keep]
+    assert 400 < len(twice) < 600
+    assert sorted(twice) != again
 
 
 def test_help_and_version_answer_without_the_heavy_libraries() -> None:

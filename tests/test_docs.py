@@ -40,6 +40,18 @@ def test_the_python_in_the_readme_runs(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "utilisation" in printed
 
 
+@pytest.mark.slow
+def test_the_python_of_what_if_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for code in blocks((ROOT / "docs" / "whatif.md").read_text(), "python"):
+        if "distributed" not in code:  # which has a cluster
+            exec(compile(code, "whatif.md", "exec"), names)  # noqa: S102 - our own document
+    assert len(names["frame"]) == 6
+    assert (tmp_path / "sweep.parquet" / "_sweep.json").is_file()
+
+
 def test_the_scenario_in_the_docs_can_be_simulated_with_the_plan_and_the_constraints_there(
     pipesim: Callable[..., Any], tmp_path: Path
 ) -> None:

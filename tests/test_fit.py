@@ -391,17 +391,20 @@ class TestRecipe:
         size = len(trace)
         attributes = {
             "tokens": rng.lognormal(6, 1, size),
+            "images": rng.poisson(1, size).astype(np.float64),
             "model": rng.choice(["a", "b", "yes"], size, p=[0.7, 0.2, 0.1]),
             "user": rng.integers(0, 1000, size).astype(str),
             "broken": np.full(size, np.nan),
         }
         result = fit(ArrivalTrace(trace.times_ns, trace.duration_ns, attributes=attributes), replicas=2)
         law = read_back(recipe_yaml(result)).traffic.attributes
-        assert set(law) == {"tokens", "model"}
+        assert set(law) == {"tokens", "images", "model"}
         assert any("user, broken" in note for note in result.notes)
         quantiles, weights = law["tokens"].quantiles, law["model"].weights
-        assert len(quantiles) == 101
-        assert quantiles[50] == pytest.approx(np.median(attributes["tokens"]), rel=1e-5)
+        assert len(quantiles) == (1001 if size >= 5000 else 101)
+        assert not law["tokens"].whole
+        assert law["images"].whole
+        assert quantiles[len(quantiles) // 2] == pytest.approx(np.median(attributes["tokens"]), rel=1e-5)
         assert weights["a"] == pytest.approx(np.mean(attributes["model"] == "a"), abs=1e-6)
 
     @pytest.mark.parametrize("duration_ns", [1, 999, 1500, 10**9, 3_501_721_937_000, 3600 * 10**9, 86_400 * 10**9 + 1])

@@ -541,6 +541,18 @@ class TestDates:
         with pytest.raises(InvalidInputError, match=r"traffic\.timezone: .* is not a time zone"):
             dates("2023-11-16", timezone=zone)
 
+    @pytest.mark.parametrize(
+        ("content", "fields"),
+        [
+            ("t\n1\n", {"column": "t", "unit": "s"}),
+            ('{"timestamp": 1, "input_length": 2, "output_length": 3}\n', {"format": "mooncake"}),
+        ],
+    )
+    def test_a_zone_for_times_that_are_no_dates_is_refused(self, content: str, fields: dict[str, Any]) -> None:
+        assert len(read(content.encode(), **fields)) == 1
+        with pytest.raises(InvalidInputError, match=r"traffic\.timezone: 'Asia/Tokyo' does not belong to times"):
+            read(content.encode(), timezone="Asia/Tokyo", **fields)
+
     def test_naive_timestamps_in_parquet_are_local_times_and_zoned_ones_are_not(self) -> None:
         local, zoned = (pa.array([1_700_000_000], pa.timestamp("s", tz)) for tz in (None, "Asia/Tokyo"))
         fields = {"column": "t", "unit": "datetime", "timezone": "Asia/Tokyo"}

@@ -711,6 +711,11 @@ class TestStatistics:
 
 
 class TestDrawnQuantiles:
+    def test_whole_ones_are_whole(self) -> None:
+        law = DrawnQuantiles(quantiles=(1.0, 2.0, 10.0), whole=True)
+        values = with_attributes(poisson(10, queries=1000, seed=1), {"size": law}, Streams(1)).attributes["size"]
+        assert set(values.tolist()) == set(map(float, range(1, 11)))
+
     def test_they_are_the_quantiles_and_between_them_the_law_is_uniform(self) -> None:
         trace, law = poisson(10, queries=100_000, seed=1), DrawnQuantiles(quantiles=(1.0, 2.0, 2.0, 10.0, 11.0))
         values = with_attributes(trace, {"size": law}, Streams(1)).attribute("size", "")

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import struct
 import threading
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from decimal import Decimal
@@ -314,6 +315,18 @@ def test_a_folder_that_is_not_a_sweep_is_refused(plan: Plan, tmp_path: Path) -> 
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+def test_a_number_of_a_file_of_a_folder_that_was_changed_is_not_believed(plan: Plan, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"plan": plan, "metrics": ["p99"], "out": tmp_path / "out"}
+    value = ps.what_if(chain(), {"load": 1}, **asked)["p99_latency_s"][0]
+    (path,) = (tmp_path / "out").glob("rows-*.parquet")
+    content = path.read_bytes()
+    before, after = struct.pack("<d", value), struct.pack("<d", value * 2)
+    assert before in content
+    path.write_bytes(content.replace(before, after))
+    with pytest.raises(ps.FileFormatError, match="is not a whole file of this sweep"):
+        ps.what_if(chain(), {"load": 1}, **asked)
+
+
 @pytest.mark.parametrize("damage", [b"", b"PAR1", "half"])
 def test_a_damaged_file_of_a_folder_is_named(plan: Plan, tmp_path: Path, damage: Any) -> None:
     found = sweep(plan, out=tmp_path / "out")
@@ -400,10 +413,13 @@ def test_the_command_line_exits_with_3_where_no_variant_meets_its_objectives(run
         (("--vary", "load=-1"), "load: -1 is not allowed"),
         (("--vary", "load=*x"), "--vary load:1: is not valid YAML (anchors and aliases"),
         (("--vary", "load=1", "--seeds", "1,x"), "--seeds: 'x' is not a whole number"),
-        (("--vary", "load=1", "--metrics", "speed"), "metrics: 'speed' is not a metric"),
+        (("--vary", "load=1", "--metrics", "speed"), "--metrics: 'speed' is not a metric"),
         (("--vary", "load=1", "--method", "luck"), "--method: 'luck' is not known"),
         (("--vary", "load=1", "--workers", "2", "--scheduler", "tcp://x:1"), "--workers: 2 is for this machine"),
-        (("--vary", "load=1", "--out", "s.yaml"), "out: 's.yaml' is a file"),
+        (("--vary", "load=1", "--out", "s.yaml"), "--out: 's.yaml' is a file"),
+        (("--vary", "load=1", "--each-seed"), "--each-seed: True has no seeds"),
+        (("--vary", "load=1", "--plan", "p.yaml", "--method", "greedy"), "--method: 'p.yaml' is a plan already made"),
+        (("--vary", "load=1", "--plan", "p.yaml", "--max-evaluations", "9"), "--max-evaluations: 'p.yaml' is a plan"),
         ((), "Missing option '--vary'"),
     ],
 )

@@ -14,6 +14,7 @@ from pipesim.errors import InvalidInputError
 from pipesim.model import Plan, Scenario, StagePlan, scenario_from_dict
 from pipesim.model.loading import load_traffic
 from pipesim.planner.explain import caveats
+from pipesim.streams import stream
 from pipesim.traces import (
     ArrivalTrace,
     expected_duration_ns,
@@ -162,6 +163,16 @@ class TestRecipe:
     def test_thinning_a_recipe_that_thins_is_independent(self, folder: Path) -> None:
         once, twice = trace(folder, recipe="recipe.yaml"), trace(folder, recipe="recipe.yaml", thin=0.5)
         assert 0.3 < len(twice) / len(once) < 0.7
+
+    def test_the_same_transform_beside_a_recipe_has_another_luck_than_inside_it(self, folder: Path) -> None:
+        (folder / "thinned.yaml").write_text(
+            "traffic:\n  constant: {rate_qps: 1000, duration: 2s}\n  transform: [{thin: 0.5}]\n"
+        )
+        once = trace(folder, recipe="thinned.yaml")
+        twice = trace(folder, recipe="thinned.yaml", transform=[{"thin": 0.5}])
+        again = once.selected(stream(3, "thin", "/transform").random(len(once)) < 0.5)
+        assert 0.2 < len(twice) / 2000 < 0.3
+        assert not np.array_equal(twice.times_ns, again.times_ns)
 
     def test_its_bytes_are_an_input(self, folder: Path) -> None:
         assert [file.name for file in scenario(folder, recipe="recipe.yaml").inputs] == ["recipe.yaml"]

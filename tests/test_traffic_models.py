@@ -127,7 +127,7 @@ class TestCurves:
 
     def test_a_curve_may_not_repeat_without_bound_nor_end_before_it_rises(self) -> None:
         quick = {"steps": [["0s", 5], ["1ns", 1]], "repeat": True}
-        assert "curve: '1 ns' with its repetitions has more than 1,000,000 corners" in complaint(
+        assert "curve: '1 ns' with its repetitions has more than 4,000,000 corners" in complaint(
             PoissonLaw, curve=quick, duration="400d"
         )
         late = {"steps": [["0s", 0], ["10s", 5], ["20s", 5]]}

@@ -17,6 +17,7 @@ from pipesim.model import Plan, Scenario, StagePlan
 from pipesim.planner.sensitivity.variants import with_slo_factor
 from pipesim.report import planning_report, simulation_report
 from pipesim.whatif.rows import MAX_ROWS
+from pipesim.whatif.sweep import _shared
 from pipesim.whatif.workloads import Workloads
 
 GAMMA = {"gamma": {"rate_qps": 50, "scv": 4, "duration": "20s"}}
@@ -293,10 +294,32 @@ def test_a_mean_over_seeds_of_which_one_has_no_plan_is_missing_and_the_status_mi
     assert isnan(row["cost_usd_per_hour"])
 
 
+def test_a_row_whose_seeds_all_have_a_plan_but_not_the_same_certainty_is_feasible() -> None:
+    assert _shared(["optimal", "2-exchange optimal", "feasible"]) == "feasible"
+    assert _shared(["optimal", "missed"]) == "mixed"
+    assert _shared(["a", "b"]) == _shared(["a", None]) == "mixed"
+
+
+def test_seeds_may_be_an_array() -> None:
+    plan = make_plan(chain())
+    array: Any = np.arange(1, 3)
+    listed, found = (ps.what_if(chain(), {"load": 1}, plan=plan, seeds=seeds) for seeds in ([1, 2], array))
+    pd.testing.assert_frame_equal(found, listed)
+
+
 @pytest.mark.parametrize(
     ("vary", "options", "message"),
     [
         ({"load": [1, -1]}, {}, "load: -1 is not allowed"),
+        ({"load": 1, "traffic.load": 2}, {}, "traffic.load: is what load changes too; keep one of them"),
+        ({"slo.p99": "1s", "slo": [{"p95": "1s"}]}, {}, "slo: is what slo.p99 changes too"),
+        ({"plan.rank.replicas": 1, "stages.rank.replicas": 2}, {}, "stages.rank.replicas: is what plan.rank.rep"),
+        ([{7: 1}], {}, "path: 7 is not the path of a field"),
+        ({"load": 1}, {"plan": "plan.yaml"}, "plan: 'str' is not a plan; give that of an answer"),
+        ({"load": 1}, {"metrics": "p99"}, "metrics: 'p99' is a text; write a list"),
+        ({"load": 1}, {"metrics": [99]}, "metrics: 99 is not the name of a metric"),
+        ({"load": 1}, {"seeds": 3}, "seeds: 3 is not a list of seeds"),
+        ({"load": 1}, {"workers": 2.5}, "workers: 2.5 is not allowed; use a whole number"),
         ({"load": []}, {}, "load: has no values; give at least one"),
         ({}, {}, "vary: asks for no row"),
         ([], {}, "vary: asks for no row"),
@@ -462,3 +485,21 @@ def test_the_panel_says_what_is_not_possible() -> None:
     assert "load: -1 is not allowed" in explorer.html({"load": -1}, {})
     with pytest.raises(ps.InvalidInputError, match="lacks the stage rank"):
         Explorer(chain(), Plan(stages={"detect": StagePlan(hardware="cpu", replicas=1)}))
+
+
+def test_the_panel_looks_for_a_plan_where_none_is_given() -> None:
+    pytest.importorskip("ipywidgets")
+    answer = ps.plan(chain())
+    assert isinstance(answer, ps.FeasiblePlan)
+    assert ps.explore(chain()).children[-1].value == ps.explore(chain(), answer.simulation.plan).children[-1].value
+    with pytest.raises(ps.PipesimError, match=r"explore: no plan was found \(infeasible\); give one"):
+        ps.explore(chain(slo={"p99": "11ms"}))
+
+
+def test_an_answer_is_told_apart_from_its_plan_and_a_file_is_named_by_text(tmp_path: Path) -> None:
+    answer: Any = ps.plan(chain())
+    for ask in (ps.simulate, ps.explore):
+        with pytest.raises(ps.InvalidInputError, match="plan: 'FeasiblePlan' is not a plan; give that of an answer"):
+            ask(chain(), answer)
+    ps.write_plan(answer.simulation.plan, str(tmp_path / "plan.yaml"))
+    assert ps.read_plan(str(tmp_path / "plan.yaml")) == answer.simulation.plan

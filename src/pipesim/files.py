@@ -18,8 +18,8 @@ MAX_DOCUMENT_BYTES = 1 << 20
 """A scenario, plan or price file holds at most 1 MiB."""
 MAX_TABLE_BYTES = 1 << 30
 """A profile file holds at most 1 GiB, after it is expanded."""
-MAX_TRACE_BYTES = 2 << 30
-"""A trace file holds at most 2 GiB, after it is expanded: a week of requests to a large service."""
+MAX_TRACE_BYTES = 5 << 28
+"""A trace file holds at most 1.25 GiB, after it is expanded: a week of requests to a large service."""
 
 _LIBRARY_FOLDERS = {
     "profiles": ("profiles", (".csv",)),

@@ -192,7 +192,7 @@ def test_a_bad_flag_is_refused(run: Run, arguments: list[str], words: tuple[str,
         (("plan", "s.yaml", "--out", "r.json"), ("s.yaml:1", "name", "missing")),
         (("plan", "nope.yaml"), ("'nope.yaml'", "not a file")),
         (("frob",), ("'frob'",)),
-        (("trace", "info", "s.yaml", "--column", "t", "--unit", "s"), ("s.yaml:1", "no column t")),
+        (("trace", "info", "s.yaml", "--column", "t", "--unit", "s"), ("column", "'t'", "say it in the file")),
     ],
 )
 def test_the_installed_command_complains_in_one_line(

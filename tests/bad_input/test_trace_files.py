@@ -130,7 +130,7 @@ def test_a_gzip_bomb_is_refused_in_bounded_memory(folder: Path) -> None:
     write(t__csv__gz=gzip.compress(b"t,x\n") + bomb(4 * GIB, b"0," + b"x" * 1021 + b"\n"))
     answer = installed("trace", "info", "t.csv.gz", "--column", "t", "--unit", "s", memory=4 * GIB)
     assert answer.code == 2
-    assert_one_clear_line(answer, ("t.csv.gz", "2,147,483,648 bytes"))
+    assert_one_clear_line(answer, ("t.csv.gz", "1,342,177,280 bytes"))
 
 
 def test_a_gzip_bomb_for_a_price_file_is_refused_at_a_mebibyte(run: Run) -> None:

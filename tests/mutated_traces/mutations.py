@@ -238,7 +238,7 @@ def compare(oracle: Callable[[], Any], reader: Callable[[], Any], name: str, dat
 def read_arrivals(path: Path, form: Form, *, skip: bool, sort: bool, zone: str | None) -> Meaning:
     fields = {
         **form.fields,
-        "timezone": zone,
+        "timezone": zone if form.unit == "datetime" else None,
         "bad_rows": "skip" if skip else "stop",
         "unsorted": "sort" if sort else "refuse",
     }

@@ -36,15 +36,17 @@ def info(
     from pipesim.cli.trace_tables import counts_tables, trace_tables
     from pipesim.model.traffic import CountsTraffic
     from pipesim.report import counts_report, to_json, trace_report
-    from pipesim.traces.counts import counts_caveats
+    from pipesim.traces.counts import counts_caveats, part_of
     from pipesim.traces.formats.counts import read_counts
 
     fields = {"format": format, "column": column, "unit": unit, "unsorted": unsorted, "load": load}
     given = given_traffic(source, seed=seed, read=read, allow_outside=allow_outside, **fields)
-    if isinstance(given.traffic, CountsTraffic):
+    if isinstance(given.traffic, CountsTraffic) and not given.traffic.is_changed:
         counts = given.traffic.counts
         series = read_counts(given.files.paths[counts.file], counts)
         notes = counts_caveats(series, counts)
+        if counts.start or counts.duration is not None:
+            series, _ = part_of(series, counts)
         show(counts_tables(given.name, series, notes), lambda: to_json(counts_report(series, notes)), as_json=json)
         return
     trace, reading = _trace(given)
@@ -120,7 +122,7 @@ def transform(
     given = given_traffic(source, seed=seed, read=read, allow_outside=allow_outside, **fields)
     check_outputs(_files(given), {"--out": out})
     trace, _ = _trace(given)
-    _write(apply_transforms(trace, transforms, given.seed, where="--apply"), out)
+    _write(apply_transforms(trace, transforms, given.seed, where="--apply", owner="--apply"), out)
 
 
 @app.command("fit")
@@ -153,7 +155,7 @@ def fit_command(
     given = given_traffic(source, seed=seed, read=read, allow_outside=allow_outside, **fields)
     check_outputs(_files(given), {"--out": out, "--report": report})
     trace, _ = _trace(given)
-    found = fit(trace)
+    found = fit(trace, seed=given.seed)
     if out is not None:
         write_atomically(out, recipe_yaml(found))
     show(fit_tables(given.name, found), lambda: to_json(fitted_report(found)), as_json=json, out=report)
@@ -199,10 +201,10 @@ def _trace(given: Given) -> "tuple[ArrivalTrace, Reading | None]":
     from pipesim.traces import compress_time, traffic_trace
     from pipesim.traces.formats import read_trace
 
-    if not isinstance(given.traffic, RecordedTraffic) or given.traffic.transform or given.traffic.attributes:
-        return traffic_trace(given.traffic, given.files, given.seed), None
-    trace, reading = read_trace(given.files.paths[given.traffic.file], given.traffic)
-    load = given.traffic.load
+    traffic, load = given.traffic, given.traffic.load
+    if not isinstance(traffic, RecordedTraffic) or traffic.model_copy(update={"load": None}).is_changed:
+        return traffic_trace(traffic, given.files, given.seed), None
+    trace, reading = read_trace(given.files.paths[traffic.file], traffic)
     return (trace if load is None else compress_time(trace, load)), reading
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipesim.cli.options import AllowOutside, Json, Seed, check_outputs, one_of, show
+from pipesim.cli.options import AllowOutside, Json, Seed, check_outputs, one_of, options_named, show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipesim.whatif import Progress
 
 NOT_MET = 3
-MAX_EVALUATIONS = 50_000
+METHOD, MAX_EVALUATIONS = "search", 50_000
 _MOST_SHOWN = 60
 
 
@@ -56,10 +56,18 @@ def whatif(
     ] = None,
     json: Json = False,
     seed: Seed = None,
-    method: Annotated[str, typer.Option("--method", help="How variants are planned: see pipesim plan.")] = "search",
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help=f"How variants are planned: {METHOD} if not said; see pipesim plan."),
+    ] = None,
     max_evaluations: Annotated[
-        int, typer.Option("--max-evaluations", min=1, help="Run at most this many tests for each plan.")
-    ] = MAX_EVALUATIONS,
+        int | None,
+        typer.Option(
+            "--max-evaluations",
+            min=1,
+            help=f"Run at most this many tests for each plan: {MAX_EVALUATIONS} if not said.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Use this many processes; by default threads, one a core.")
     ] = None,
@@ -79,10 +87,14 @@ def whatif(
     values = _values(vary)
     if scheduler is not None and workers is not None:
         raise invalid("--workers", workers, "is for this machine, not for a cluster", "leave out one of the two")
+    for option, given in (("--method", method is not None), ("--max-evaluations", max_evaluations is not None)):
+        if plan is not None and given:
+            raise invalid(option, str(plan), "is a plan already made, and this is about making one", "leave one out")
     inputs = [("SCENARIO", scenario)] + ([] if plan is None else [("--plan", plan)])
     check_outputs(inputs, {})
     asked = load_scenario(scenario, allow_outside=allow_outside)
-    with _executor(scheduler, workers) as executor, _watched(asked.name) as progress:
+    named = options_named(metrics="--metrics", seeds="--seeds", each_seed="--each-seed", out="--out", vary="--vary")
+    with named, _executor(scheduler, workers) as executor, _watched(asked.name) as progress:
         frame = what_if(
             asked if seed is None else asked.with_seed(seed),
             zipped(values) if zip_values else values,
@@ -90,25 +102,23 @@ def whatif(
             metrics=None if metrics is None else _listed(metrics),
             seeds=None if seeds is None else [_whole(text, "--seeds") for text in _listed(seeds)],
             each_seed=each_seed,
-            method=one_of(method, METHODS, "--method"),
-            max_evaluations=max_evaluations,
+            method=one_of(method or METHOD, METHODS, "--method"),
+            max_evaluations=max_evaluations or MAX_EVALUATIONS,
             executor=executor,
             workers=workers,
             out=out,
             progress=progress,
         )
     show(_table(asked.name, frame), lambda: to_json(whatif_report(asked, seed, frame)), as_json=json)
-    if not _any_met(frame):
+    if not _met(frame):
         raise typer.Exit(NOT_MET)
 
 
-def _any_met(frame: "pd.DataFrame") -> bool:
-    return any(map(_is_met, frame["status"]))
+def _met(frame: "pd.DataFrame") -> int:
+    """Return how many rows meet their objectives."""
+    from pipesim.whatif.metrics import is_met
 
-
-def _is_met(status: str) -> bool:
-    """Return whether a status says that the objectives are met: by a plan that was given, or one that was found."""
-    return status in ("met", "optimal", "feasible") or status.endswith("-exchange optimal")
+    return sum(map(is_met, frame["status"]))
 
 
 def _values(vary: list[str]) -> dict[str, Any]:
@@ -199,14 +209,16 @@ def _table(name: str, frame: "pd.DataFrame") -> "RenderableType":
             columns.setdefault(column.partition(".")[0], []).append(column)
     varied = {str(column): [str(column)] for column in frame.columns[: frame.columns.get_loc("status")]}
     columns = varied | columns
-    table = new_table(*columns, left=0)
+    # With spaces in place of the _ of names, which would break anywhere.
+    heads = [name if name in varied else name.replace("_", " ") for name in columns]
+    table = new_table(*heads, left=0)
     for whole in table.columns[: len(varied) + 1]:
         whole.no_wrap = True
     for row in frame.head(_MOST_SHOWN).to_dict("records"):
         table.add_row(*(" / ".join(_cell(row, one) for one in group) for group in columns.values()))
-    good, met = _any_met(frame), sum(_is_met(status) for status in frame["status"])
-    verdict = f"{met:,} of {len(frame):,} variants meet their objectives" if good else "no variant meets its objectives"
-    parts: list[RenderableType] = [headline(f"{name}: {verdict}", good=good), Text(), table]
+    met = _met(frame)
+    verdict = f"{met:,} of {len(frame):,} variants meet their objectives" if met else "no variant meets its objectives"
+    parts: list[RenderableType] = [headline(f"{name}: {verdict}", good=bool(met)), Text(), table]
     grouped = {name: group for name, group in columns.items() if len(group) > 1 and name not in varied}
     for metric, group in grouped.items():
         parts.append(Text(f"{metric}: {' / '.join(one.removeprefix(f'{metric}.') for one in group)}"))

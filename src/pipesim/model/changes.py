@@ -57,8 +57,12 @@ def changed_scenario(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario
     paths: list[tuple[str, str]] = []
     for path, given in changes.items():
         for place, value in _written(path, plain(given), scenario):
+            name = ".".join(map(str, place))
+            same = next((other for other, written in paths if written == name or written.startswith(f"{name}.")), None)
+            if same is not None:
+                raise InvalidInputError(f"is what {same} changes too; keep one of them", path)
             source = _changed(source, scenario, path, place, value)
-            paths.append((path, ".".join(map(str, place))))
+            paths.append((path, name))
     try:
         return scenario_of(source)
     except (InvalidInputError, FileFormatError) as error:
@@ -91,10 +95,15 @@ def plain(value: Any) -> Any:
     return value
 
 
+def check_path(path: object) -> None:
+    """Check that a path is a text with letters."""
+    if not isinstance(path, str) or not path:
+        raise invalid("path", path, "is not the path of a field", "write names with dots, such as traffic.gamma.scv")
+
+
 def _written(path: str, value: Any, scenario: Scenario) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Return the steps of a path, without short forms, and what to write there."""
-    if not path:
-        raise invalid("path", path, "is not the path of a field", "write names with dots, such as traffic.gamma.scv")
+    check_path(path)
     if path == "load":
         yield ("traffic", "load"), value
     elif (word := _QUANTILE_WORD.fullmatch(path)) is not None:

@@ -96,7 +96,20 @@ class Plan(Model):
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
 
 
-def read_plan(path: Path) -> Plan:
+def check_is_plan(plan: object) -> None:
+    """Check that a plan is one, and not the answer that holds it, or the name of its file.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is not.
+    """
+    if not isinstance(plan, Plan):
+        remedy = "give that of an answer, answer.simulation.plan, or read_plan(FILE)"
+        raise invalid("plan", type(plan).__name__, "is not a plan", remedy)
+
+
+def read_plan(path: str | Path) -> Plan:
     """Return the plan in a file.
 
     Raises
@@ -104,11 +117,12 @@ def read_plan(path: Path) -> Plan:
     FileFormatError, InvalidInputError
         With file, line, field and remedy.
     """
+    path = Path(path)
     check_input(path, "plan", "give the path of a plan file")
     content = read_bytes(path, MAX_DOCUMENT_BYTES)
     return validated(Plan, parse_yaml(decode_text(content, path.name), path.name))
 
 
-def write_plan(plan: Plan, path: Path) -> None:
+def write_plan(plan: Plan, path: str | Path) -> None:
     """Write a plan file, whole or not at all."""
-    write_atomically(path, plan.to_yaml())
+    write_atomically(Path(path), plan.to_yaml())

@@ -25,7 +25,7 @@ from pipesim.model.fields import (
 )
 from pipesim.model.hardware import Catalogue
 from pipesim.model.pipeline import Pipeline
-from pipesim.model.plan import Plan
+from pipesim.model.plan import Plan, check_is_plan
 from pipesim.model.profile import ProfileSet
 from pipesim.model.search import HardwareOption, Search, StageSpace, batch_sizes
 from pipesim.model.slo import Slo
@@ -385,6 +385,7 @@ class Scenario:
         InvalidInputError
             With the stage, the value and the remedy.
         """
+        check_is_plan(plan)
         for stage in plan.stages:
             if stage not in self.pipeline.stages:
                 raise invalid("plan: stages", stage, "is not a stage of the pipeline", "remove it from the plan")

@@ -184,7 +184,7 @@ def law_of_counts(series: CountSeries, spec: CountsFile) -> GammaLaw | WeibullLa
     InvalidInputError
         If the part is not in the series, has no queries or too many bins, or no variability can be fitted.
     """
-    part, duration_ns = _part(series, spec)
+    part, duration_ns = part_of(series, spec)
     rates_qps = _rates(part)
     if not rates_qps.any():
         raise invalid("counts.start", format_duration(spec.start), "begins a time without queries", "use another")
@@ -205,7 +205,7 @@ def law_of_counts(series: CountSeries, spec: CountsFile) -> GammaLaw | WeibullLa
 
 def counts_caveats(series: CountSeries, spec: CountsFile) -> tuple[str, ...]:
     """Return what in the arrivals of :func:`law_of_counts` is not what the file says; errors are the same."""
-    part, _ = _part(series, spec)
+    part, _ = part_of(series, spec)
     unknown = len(part) - int(part.known.sum())
     caveats = []
     if unknown:
@@ -214,6 +214,11 @@ def counts_caveats(series: CountSeries, spec: CountsFile) -> tuple[str, ...]:
         )
     if series.absent and spec.missing == "zero":
         caveats.append(f"{series.absent:,} of {len(series):,} bins are not in the file; no query comes in them")
+    if spec.scv == "fitted" and (drawn := min(_fitted_scv(part), MAX_SCV)) > 1.5:
+        caveats.append(
+            f"gaps inside bins are as bursty as neighbouring bins differ (scv {drawn:.3g}), so counts of a draw "
+            "scatter about those of the file; say scv: 1 if the bins hold all bursts that there are"
+        )
     if spec.scv == "fitted" and (fitted := _fitted_scv(part)) > MAX_SCV:
         caveats.append(
             f"the counts have a local index of dispersion of {fitted:,.0f}; gaps have an scv of {MAX_SCV:,.0f}"
@@ -221,7 +226,7 @@ def counts_caveats(series: CountSeries, spec: CountsFile) -> tuple[str, ...]:
     return tuple(caveats)
 
 
-def _part(series: CountSeries, spec: CountsFile) -> tuple[CountSeries, int]:
+def part_of(series: CountSeries, spec: CountsFile) -> tuple[CountSeries, int]:
     """Return the bins that are asked for, and for how long."""
     first, rest = divmod(spec.start, series.bin_ns)
     whole = format_duration(series.duration_ns)

@@ -134,7 +134,7 @@ class _Sources:
         """Return traffic in pieces, scaled and with attributes; `client` names its luck, in a sum."""
         # A recipe has scaling of its own, which has the luck that it would have without the detour of a file.
         owner = f"{client}/recipe" if isinstance(traffic, RecipeTraffic) else client
-        source = self._transformed(traffic, client) if traffic.transform else self._source(traffic, client)
+        source = self._transformed(traffic, client, owner) if traffic.transform else self._source(traffic, client)
         factor, field, value = traffic.load, "load", traffic.load
         if traffic.compress_to_qps is not None:
             field, value = "compress_to_qps", traffic.compress_to_qps
@@ -146,9 +146,9 @@ class _Sources:
                 scaled = thinned(scaled, traffic.thin, streams.of("thin", owner))
             yield with_attributes(scaled, traffic.attributes, streams, owner)
 
-    def _transformed(self, traffic: ScaledTraffic, client: str) -> Callable[[], Iterator[ArrivalTrace]]:
+    def _transformed(self, traffic: ScaledTraffic, client: str, owner: str) -> Callable[[], Iterator[ArrivalTrace]]:
         whole = joined(self._source(traffic, client)())
-        return lambda: self._cut(apply_transforms(whole, traffic.transform, self.seed, owner=f"{client}/transform"))
+        return lambda: self._cut(apply_transforms(whole, traffic.transform, self.seed, owner=f"{owner}/transform"))
 
     def _cut(self, trace: ArrivalTrace) -> Iterator[ArrivalTrace]:
         for first in range(0, max(1, len(trace)), self.size):

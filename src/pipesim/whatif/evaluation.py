@@ -80,9 +80,11 @@ def asked(base: Base, row: Row) -> tuple[Scenario, Plan | None]:
     scenario = base.scenario.with_(row.changes)
     if base.plan is None:
         return scenario, None
-    chosen = base.plan
+    chosen, changed = base.plan, dict[tuple[str, str], str]()
     for path, value in row.plan_changes.items():
         stage, name = stage_field(path, scenario, _PLAN if path.startswith(_PLAN) else _STAGES)
+        if (other := changed.setdefault((stage, name), path)) != path:
+            raise InvalidInputError(f"is what {other} changes too; keep one of them", path)
         if stage not in chosen.stages:
             raise InvalidInputError(f"the plan has no stage {stage}; add it to the plan", path)
         try:

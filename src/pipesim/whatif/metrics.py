@@ -55,8 +55,17 @@ SIMULATION_METRICS = (
 PLAN_METRICS = (*SIMULATION_METRICS, "gap", "bound_usd_per_hour", "plan")
 """What a row that is planned tells if nothing else is said."""
 DEFAULT_METRICS = {"simulation": SIMULATION_METRICS, "plan": PLAN_METRICS}
-STATUS = "status"
+STATUS, FEASIBLE = "status", "feasible"
 _LATENCY = re.compile(rf"({QUANTILE_PATTERN[1:-1]})(_latency_s)?")
+
+
+def is_met(status: str) -> bool:
+    """Return whether a status says that the objectives are met: by a plan that was given, or one that was found.
+
+    >>> is_met("met"), is_met("2-exchange optimal"), is_met("missed"), is_met("mixed")
+    (True, True, False, False)
+    """
+    return status in ("met", "optimal", FEASIBLE) or status.endswith("-exchange optimal")
 
 
 @dataclass(frozen=True)
@@ -183,6 +192,8 @@ def columns_of(metrics: Iterable[str], stages: Sequence[str], *, planned: bool) 
     """
     found: dict[str, Column] = {STATUS: STATUS_COLUMN}
     for name in metrics:
+        if not isinstance(name, str):
+            raise invalid("metrics", name, "is not the name of a metric", "write for example p99_latency_s")
         for column in _columns(name, stages):
             found[column.name] = column
             if column.metric in _OF_SEARCH and not planned:

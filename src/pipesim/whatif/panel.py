@@ -7,6 +7,8 @@ from pipesim.engine.notebook import simulation_html
 from pipesim.errors import PipesimError
 from pipesim.markup import card, line
 from pipesim.model import Plan, Scenario
+from pipesim.planner import Infeasible, OutOfBudget
+from pipesim.planner import plan as find_plan
 from pipesim.whatif.evaluation import Base, Row, Worker, asked
 from pipesim.whatif.metrics import Answer
 
@@ -58,15 +60,22 @@ class Explorer:
         return simulation_html(result)
 
 
-def explore(scenario: Scenario, plan: Plan) -> "widgets.VBox":
+def explore(scenario: Scenario, plan: Plan | None = None) -> "widgets.VBox":
     """Return a panel for a notebook that moves load, objectives and replicas, and shows what becomes of the plan.
 
     It takes the extra ``notebook``: ``pip install "pipesim[notebook]"``.
 
+    Parameters
+    ----------
+    scenario
+        Where it begins.
+    plan
+        What it simulates; without it, one is looked for first, which takes seconds or more.
+
     Raises
     ------
     PipesimError
-        If ipywidgets is not installed.
+        If ipywidgets is not installed, or no plan is given and none is found.
     InvalidInputError
         If the plan does not fit the scenario.
     """
@@ -74,6 +83,11 @@ def explore(scenario: Scenario, plan: Plan) -> "widgets.VBox":
         import ipywidgets as widgets
     except ImportError:
         raise PipesimError('explore: needs ipywidgets; install it with pip install "pipesim[notebook]"') from None
+    if plan is None:
+        answer = find_plan(scenario, verified=False)
+        if isinstance(answer, Infeasible | OutOfBudget):
+            raise PipesimError(f"explore: no plan was found ({answer.status}); give one, or relax the scenario")
+        plan = answer.simulation.plan
     explorer = Explorer(scenario, plan)
     load = scenario.file.traffic.load or 1.0
     style = {"description_width": "12em"}

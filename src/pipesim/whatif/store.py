@@ -74,9 +74,9 @@ class Store:
             return None
         content = read_bytes(path, _MAX_BYTES)
         try:
-            frame = pd.read_parquet(io.BytesIO(content))
+            frame = pd.read_parquet(io.BytesIO(content), page_checksum_verification=True)
             keys, found = frame[_KEY].tolist(), records_of(frame, self._columns)
-        except (OSError, ValueError, KeyError, TypeError):
+        except Exception:  # of damaged bytes, pyarrow raises errors of many kinds
             keys, found = [], []
         if keys != [row.key for row in rows]:
             rule = "is not a whole file of this sweep; delete it, and its rows are run again"
@@ -110,7 +110,7 @@ def parquet(frame: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
     # Said to be text, a column without any value has the type that it has in the other files.
     frame = frame.astype({column: "string" for column in frame.columns if frame[column].dtype == object})
-    frame.to_parquet(buffer, index=False)
+    frame.to_parquet(buffer, index=False, write_page_checksum=True)
     return buffer.getvalue()
 
 

@@ -15,7 +15,8 @@ from scipy.stats import t as student_t
 from pipesim.errors import InvalidInputError, invalid
 from pipesim.files import MAX_TRACE_BYTES, read_bytes, sha256
 from pipesim.model import Plan, Scenario
-from pipesim.model.changes import base_value, source_of
+from pipesim.model.changes import base_value, check_path, plain, source_of
+from pipesim.model.plan import check_is_plan
 from pipesim.planner import METHODS, Method
 from pipesim.planner.planning import MAX_EVALUATIONS
 from pipesim.traces import ArrivalTrace
@@ -23,8 +24,10 @@ from pipesim.whatif.content import key_of
 from pipesim.whatif.evaluation import Base, Row, RowError, asked, dismiss, hire, run_key_of
 from pipesim.whatif.metrics import (
     DEFAULT_METRICS,
+    FEASIBLE,
     Column,
     columns_of,
+    is_met,
     measured_frame,
 )
 from pipesim.whatif.pools import Chunk, Pool, results
@@ -95,7 +98,8 @@ def what_if(
         Run each row under each of these seeds, and give means. A column ``NAME`` is then the mean, ``NAME.low`` and
         ``NAME.high`` are its 95 % confidence interval: mean ± t · s / √n with Student's t for n − 1 degrees of freedom,
         which takes the seeds' values for independent and nearly normal. ``met`` is the share of seeds. A number that
-        any seed lacks is NaN; a text on which seeds differ is ``mixed``.
+        any seed lacks is NaN; a text on which seeds differ is ``mixed``, but ``status`` is ``feasible`` where a plan
+        is found under every seed.
     each_seed
         Make each seed a row of its own, with a column ``seed``, in place of means.
     method, max_evaluations
@@ -138,11 +142,19 @@ def what_if(
     """
     if method not in METHODS:
         raise invalid("method", method, "is not known", f"use one of {', '.join(METHODS)}")
-    for name, number in (("max_evaluations", max_evaluations), ("workers", workers)):
-        if number is not None and number < 1:
-            raise invalid(name, number, "is not allowed", "use at least 1")
+    counts: dict[str, Any] = {"max_evaluations": max_evaluations, "workers": workers}
+    for name, number in counts.items():
+        if number is not None and (not isinstance(number, int) or number < 1):
+            remedy = "use at least 1" if isinstance(number, int) else "use a whole number"
+            raise invalid(name, number, "is not allowed", remedy)
+    if plan is not None:
+        check_is_plan(plan)
+    if isinstance(metrics, str):
+        raise invalid("metrics", metrics, "is a text", f'write a list, ["{metrics}"]')
     rows = rows_of(vary)
     paths = tuple(dict.fromkeys(path for row in rows for path in row))
+    for path in paths:
+        check_path(path)
     given_seeds = _checked_seeds(seeds, paths, each_seed=each_seed)
     check_count(len(rows) * len(given_seeds))
     varied = _varied_frame(scenario, plan, rows, paths)
@@ -166,6 +178,9 @@ def _checked_seeds(seeds: Sequence[int] | None, paths: Sequence[str], *, each_se
         if each_seed:
             raise invalid("each_seed", True, "has no seeds", "give seeds, or leave it")
         return (None,)
+    seeds = plain(seeds)
+    if not isinstance(seeds, Sequence) or isinstance(seeds, str):
+        raise invalid("seeds", seeds, "is not a list of seeds", "write for example [1, 2, 3]")
     if SEED in paths:
         raise invalid("seeds", list(seeds), "are given, and seed is varied too", "keep one of them")
     if not seeds or len(set(seeds)) < len(seeds):
@@ -367,5 +382,7 @@ def _over_seeds(measured: pd.DataFrame, columns: Sequence[Column], seeds: int) -
 
 
 def _shared(values: Sequence[Any]) -> Any:
-    """Return the text that all seeds give, or that they differ."""
-    return values[0] if len(set(values)) == 1 else "mixed"
+    """Return the text that all seeds give, or that they differ; of statuses that all meet the objectives, the least."""
+    if len(set(values)) == 1:
+        return values[0]
+    return FEASIBLE if all(isinstance(value, str) and is_met(value) for value in values) else "mixed"

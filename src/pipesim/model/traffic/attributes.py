@@ -38,6 +38,8 @@ class DrawnQuantiles(Model):
     """
 
     quantiles: Annotated[Listed[FiniteNumber], Field(min_length=2, max_length=MAX_QUANTILES)]
+    whole: bool = False
+    """Round what is drawn to whole numbers, such as tokens."""
 
     @model_validator(mode="after")
     def _ascends(self) -> Self:

@@ -13,7 +13,7 @@ from pipesim.errors import invalid
 from pipesim.model.fields import MAX_QPS, Duration, Listed, Model, PositiveDuration, Qps, form_by_key, sequence
 from pipesim.units import NS_PER_S, format_duration
 
-MAX_KNOTS = 1_000_000
+MAX_KNOTS = 4_000_000
 """The most corners that a curve may have, its repetitions counted."""
 _SINE_KNOTS = 288
 _S_PER_DAY = 86_400

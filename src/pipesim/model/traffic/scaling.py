@@ -26,6 +26,12 @@ class ScaledTraffic(Model):
     attributes: dict[Name, DrawnAttribute] = {}
     """Attributes of queries to draw, such as a class or a size."""
 
+    @property
+    def is_changed(self) -> bool:
+        """Return whether anything but the source is said: a transform, a load, thinning, or attributes to draw."""
+        scaled = any(value is not None for value in (self.load, self.compress_to_qps, self.thin))
+        return scaled or bool(self.transform or self.attributes)
+
     @model_validator(mode="after")
     def _has_one_load(self) -> Self:
         if self.load is not None and self.compress_to_qps is not None:

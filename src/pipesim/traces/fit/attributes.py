@@ -8,7 +8,8 @@ import numpy as np
 from pipesim.model.fields import NAME_PATTERN
 from pipesim.traces.arrivals import ArrivalTrace, Column
 
-_STEPS = 101
+_FINE, _COARSE = 1_001, 101
+_MANY = 5_000
 _MOST_VALUES = 50
 _SHARE_DIGITS = 6
 _LARGEST = 1e15
@@ -17,7 +18,8 @@ _LARGEST = 1e15
 def attribute_documents(trace: ArrivalTrace) -> tuple[dict[str, Any], list[str]]:
     """Return what a recipe says under ``attributes``, and why attributes are not in it.
 
-    Numbers are drawn between 101 quantiles at even steps, text of up to 50 values by the share of each.
+    Numbers are drawn between quantiles at even steps, 1,001 of them if there are 5,000 queries, else 101; text of up to
+    50 values by the share of each. Whole numbers are drawn as whole ones.
     """
     documents: dict[str, Any] = {}
     left_out: list[str] = []
@@ -33,7 +35,11 @@ def attribute_documents(trace: ArrivalTrace) -> tuple[dict[str, Any], list[str]]
 def _quantiles(column: Column) -> dict[str, Any] | None:
     if not (np.isfinite(column).all() and np.abs(column).max() <= _LARGEST):
         return None
-    values = np.quantile(column, np.linspace(0, 1, _STEPS))
+    is_whole = bool((column == np.rint(column)).all())
+    steps = np.linspace(0, 1, _FINE if column.size >= _MANY else _COARSE)
+    values = np.quantile(column, steps, method="inverted_cdf" if is_whole else "linear")
+    if is_whole:
+        return {"quantiles": values.tolist(), "whole": True}
     return {"quantiles": [float(f"{value:.6g}") for value in values.tolist()]}
 
 

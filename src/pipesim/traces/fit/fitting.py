@@ -84,7 +84,8 @@ def fit(
     family
         Of the gaps.
     replicas
-        How many traces are drawn to measure a law, at most; fewer, but 6, if they hold a million queries together.
+        How many traces are drawn to measure a law, at most; fewer, but 6, if they would hold more than
+        four million queries together.
     seed
         Of all that is drawn.
 

@@ -14,6 +14,7 @@ from pipesim.traces.formats.named import NAMED_TABLES
 from pipesim.traces.formats.rows import Reading, Rows, arrange
 from pipesim.traces.formats.sniff import columns_of, detect, first_object, table_kind
 from pipesim.traces.formats.table import Layout, TableKind, read_table
+from pipesim.traces.formats.times import zone_named
 
 FORMATS: Mapping[str, str] = {
     "csv": "CSV with a header: say column and unit, and columns for attributes",
@@ -62,7 +63,7 @@ def parse_trace(content: bytes, traffic: RecordedTraffic) -> ArrivalTrace:
 
 
 def _read(content: Content, traffic: RecordedTraffic) -> tuple[ArrivalTrace, Reading]:
-    zone = _zone(traffic.timezone)
+    zone = zone_named(traffic.timezone, "traffic.timezone")
     generic = traffic.column is not None and traffic.unit is not None
     name = traffic.format or (table_kind(content) if generic else detect(content))
     if name != "parquet" or content.is_compressed:
@@ -79,23 +80,21 @@ def _rows(content: Content, name: str, traffic: RecordedTraffic, zone: ZoneInfo 
         return read_json_log(content, first_object(content), zone, traffic.bad_rows)
     if name in NAMED_TABLES:
         table = NAMED_TABLES[name]
-        return read_table(
-            content, table.kind, table.layout_for(columns_of(content, table.kind)), zone, traffic.bad_rows
-        )
+        _check_timezone(traffic, table.layout)
+        layout = table.layout_for(columns_of(content, table.kind))
+        return read_table(content, table.kind, layout, zone, traffic.bad_rows)
     assert traffic.column is not None
     assert traffic.unit is not None
     kinds: Mapping[str, TableKind] = {"csv": "csv", "parquet": "parquet", "jsonl": "jsonl"}
     layout = Layout(traffic.column, traffic.unit, traffic.columns)
+    _check_timezone(traffic, layout)
     return read_table(content, kinds[name], layout, zone, traffic.bad_rows)
 
 
-def _zone(name: str | None) -> ZoneInfo | None:
-    if name is None or name == "UTC":
-        return None
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, KeyError):  # a folder, a name that leads elsewhere, no such zone
-        raise invalid("traffic.timezone", name, "is not a time zone", "use a name such as Europe/Berlin") from None
+def _check_timezone(traffic: RecordedTraffic, layout: Layout) -> None:
+    if traffic.timezone is not None and layout.unit != "datetime":
+        rule = f"does not belong to times that count {layout.unit}"
+        raise invalid("traffic.timezone", traffic.timezone, rule, "remove timezone")
 
 
 __all__ = ["FORMATS", "Reading", "parse_trace", "read_trace"]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from pipesim.traces.formats.functions import HASHES, read_function_counts
 from pipesim.traces.formats.prometheus import read_range_query
 from pipesim.traces.formats.rows import Rows
 from pipesim.traces.formats.table import Layout, TableKind, read_table
+from pipesim.traces.formats.times import zone_named
 from pipesim.units import NS_PER_S, format_duration, parse_number
 
 COUNT_FORMATS: Mapping[CountFormat, str] = {
@@ -104,7 +104,8 @@ def _read_bins(content: Content, kind: TableKind, spec: CountsFile) -> CountSeri
         )
     if spec.timezone is not None and unit != "datetime":
         raise invalid("counts.timezone", spec.timezone, f"does not belong to unit {unit}", "remove timezone")
-    rows = read_table(content, kind, Layout(time, unit, {_COUNT: count}), _zone(spec.timezone), "stop")
+    zone = zone_named(spec.timezone, "counts.timezone")
+    rows = read_table(content, kind, Layout(time, unit, {_COUNT: count}), zone, "stop")
 
     def where(row: int, column: str = "") -> str:
         return f"{rows.where(row).removesuffix(f': {time}')}: {column or time}"
@@ -159,10 +160,3 @@ def _values(rows: Rows, where: Callable[[int], str], kind: str | None) -> Floats
             raise invalid(where(row), value, "is not a whole number", "say values: rates if it is a rate")
         raise invalid(where(row), value, "is not allowed", f"use 0 to {MAX_COUNT:.0e}")
     return column
-
-
-def _zone(name: str | None) -> ZoneInfo:
-    try:
-        return ZoneInfo(name or "UTC")
-    except (OSError, ValueError, KeyError):
-        raise invalid("counts.timezone", name, "is not a time zone", "use a name such as Europe/Berlin") from None

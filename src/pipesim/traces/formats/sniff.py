@@ -82,7 +82,7 @@ def first_line(content: Content) -> str:
     FileFormatError
         If the file cannot be read, is no text, or is empty.
     """
-    for lines in lines_of(Content(content.reference, data=_head(content))):
+    for lines in lines_of(Content(content.reference, data=content.head())):
         return lines.data[: lines.data.find(b"\n") + 1 or None].decode().rstrip("\r\n")
     raise FileFormatError(f"{content.reference}: is empty; give it a header that names its columns, and rows")
 
@@ -99,10 +99,6 @@ def first_object(content: Content) -> Mapping[str, Any]:
         return parse_object(first_line(content))
     except (ValueError, RecursionError) as error:
         raise FileFormatError(f"{content.reference}:1: is not a JSON object ({error}); give one a line") from None
-
-
-def _head(content: Content) -> bytes:
-    return content.head()
 
 
 def _json_format(keys: Mapping[str, Any], file: str) -> str:

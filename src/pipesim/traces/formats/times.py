@@ -242,6 +242,22 @@ def _rounded(number: Decimal, digits: int, context: Context) -> int:
     return int(context.multiply(number, Decimal(10**digits)).to_integral_value(ROUND_HALF_EVEN))
 
 
+def zone_named(name: str | None, where: str) -> ZoneInfo | None:
+    """Return the time zone of dates that name none; None is UTC.
+
+    Raises
+    ------
+    InvalidInputError
+        With `where`, if there is no such zone.
+    """
+    if name is None or name == "UTC":
+        return None
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):  # a folder, a name that leads elsewhere, no such zone
+        raise invalid(where, name, "is not a time zone", "use a name such as Europe/Berlin") from None
+
+
 @dataclass(slots=True)
 class Dates:
     """Dates of ISO 8601, with a zone in each or in none.

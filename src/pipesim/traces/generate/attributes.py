@@ -41,7 +41,8 @@ def _drawn(law: DrawnAttribute, count: int, rng: np.random.Generator) -> Column:
         mean, scv = law.gamma.mean, law.gamma.scv
         return np.full(count, mean) if scv < LEAST_SCV else rng.standard_gamma(1 / scv, count) * (mean * scv)
     if isinstance(law, DrawnQuantiles):
-        return _between_quantiles(np.array(law.quantiles), rng.random(count))
+        values = _between_quantiles(np.array(law.quantiles), rng.random(count))
+        return np.rint(values) if law.whole else values
     mean, variance = law.lognormal.mean, math.log1p(law.lognormal.scv)
     return np.asarray(mean * np.exp(rng.standard_normal(count) * math.sqrt(variance) - variance / 2))
 

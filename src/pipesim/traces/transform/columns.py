@@ -10,7 +10,7 @@ from pipesim.files import InputFile
 from pipesim.model.traffic import MAX_QUERIES
 from pipesim.traces.arrivals import ArrivalTrace, Column, Nanoseconds
 
-MAX_DURATION_NS = 2**62
+LONGEST_NS = 2**62
 """What a trace lasts less than: 146 years."""
 
 

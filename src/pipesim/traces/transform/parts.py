@@ -7,7 +7,7 @@ import numpy as np
 
 from pipesim.errors import invalid
 from pipesim.traces.arrivals import ArrivalTrace
-from pipesim.traces.transform.columns import MAX_DURATION_NS, check_queries, joined_columns, joined_inputs
+from pipesim.traces.transform.columns import LONGEST_NS, check_queries, joined_columns, joined_inputs
 from pipesim.units import format_duration
 
 
@@ -90,7 +90,7 @@ def concatenate(traces: Sequence[ArrivalTrace]) -> ArrivalTrace:
     if not traces:
         raise invalid("concatenate", 0, "traces are not allowed", "give at least one")
     duration_ns = sum(trace.duration_ns for trace in traces)
-    if duration_ns >= MAX_DURATION_NS:
+    if duration_ns >= LONGEST_NS:
         raise invalid("concatenate", len(traces), "traces last longer than 146 years", "use fewer")
     check_queries(sum(map(len, traces)), "concatenate", len(traces))
     begins_ns = np.cumsum([0, *(trace.duration_ns for trace in traces)])

@@ -6,7 +6,7 @@ from pipesim.errors import invalid
 from pipesim.model.transforms import MAX_RATE_FACTOR
 from pipesim.streams import stream
 from pipesim.traces.arrivals import ArrivalTrace
-from pipesim.traces.transform.columns import MAX_DURATION_NS, check_queries, taken
+from pipesim.traces.transform.columns import LONGEST_NS, check_queries, taken
 
 
 def compress_time(trace: ArrivalTrace, factor: float) -> ArrivalTrace:
@@ -29,7 +29,7 @@ def compress_time(trace: ArrivalTrace, factor: float) -> ArrivalTrace:
 
 def compressed(trace: ArrivalTrace, factor: float, field: str, value: float) -> ArrivalTrace:
     """Return :func:`compress_time` for a factor that follows from a field of another name."""
-    if trace.duration_ns / factor >= MAX_DURATION_NS:
+    if trace.duration_ns / factor >= LONGEST_NS:
         raise invalid(field, value, "stretches the trace beyond 146 years", "use a larger value")
     times = np.rint(trace.times_ns / factor).astype(np.int64)
     duration_ns = round(trace.duration_ns / factor)

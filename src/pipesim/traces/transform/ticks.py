@@ -8,7 +8,7 @@ import numpy as np
 from pipesim.errors import invalid
 from pipesim.streams import stream
 from pipesim.traces.arrivals import ArrivalTrace
-from pipesim.traces.transform.columns import MAX_DURATION_NS
+from pipesim.traces.transform.columns import LONGEST_NS
 from pipesim.units import format_duration
 
 
@@ -55,12 +55,12 @@ def spread(
     if not len(trace):
         return trace
     instants, first, counts = np.unique(trace.times_ns, return_index=True, return_counts=True)
-    closest_ns = int(np.diff(instants).min(initial=MAX_DURATION_NS))
+    closest_ns = int(np.diff(instants).min(initial=LONGEST_NS))
     if window_ns > closest_ns:
         rule = f"is longer than the {format_duration(closest_ns)} between two instants of the trace"
         raise invalid("spread.window", format_duration(window_ns), rule, "use the tick of its clock")
     duration_ns = max(trace.duration_ns, int(instants[-1]) + window_ns)
-    if duration_ns >= MAX_DURATION_NS:
+    if duration_ns >= LONGEST_NS:
         rule = "makes the trace last longer than 146 years"
         raise invalid("spread.window", format_duration(window_ns), rule, "use a smaller one")
     if how == "uniformly":
