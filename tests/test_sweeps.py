@@ -121,7 +121,7 @@ def test_processes_give_the_same_bytes_and_are_sent_what_rows_share_about_once(
     with Counting(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         found = sweep(plan, executor=pool, out=tmp_path / "processes")
     assert parquet(found) == parquet(expected)
-    assert pool.delivered == 1
+    assert 1 <= pool.delivered < len(expected)  # rows sent before the first delivery arrived may ask for it too
     sweep(plan, out=tmp_path / "threads")
     assert contents(tmp_path / "processes") == contents(tmp_path / "threads")
 
