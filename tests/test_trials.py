@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from build import MS, make_plan, make_scenario, make_trace
-from pipesim.engine import MissLimit, Workload, run_engine
+from pipesim.engine import MissLimit, Workload, run_engine, simulate
 from pipesim.engine.compiled import Trials, evaluation
 from pipesim.engine.compiled.flow import NEVER, Flow
 from pipesim.engine.compiled.records import StageRecord
@@ -21,7 +21,7 @@ from pipesim.engine.propagation import ways_out_ns
 from pipesim.engine.run import Integers
 from pipesim.model import Plan, StagePlan
 from pipesim.planner.evaluator import least_services_ns
-from pipesim.traces import gamma
+from pipesim.traces import compress_time, gamma
 from strategies import BATCHINGS, DISPATCHES, Problem, problems
 from test_parity import PARITY
 
@@ -440,3 +440,21 @@ def test_plans_and_parts_under_every_policy(batching: str, dispatch: str, monkey
 
     monkeypatch.setattr(evaluation, "_MIN_GROUPS", 2)
     check()
+
+
+def test_replicas_are_busy_for_the_time_of_their_batches_before_an_instant() -> None:
+    scenario = make_scenario({"a": {}, "b": {"after": ["a"]}})
+    run = simulate(scenario, make_plan(scenario, max_batch_size=4), engine="compiled").run
+    for index, stage in enumerate(run.stages):
+        batches = {(s, f) for s, f in zip(stage.start_ns.tolist(), stage.finish_ns.tolist(), strict=True)}
+        for end_ns in (0, 15 * MS, 10**12):
+            busy = sum(min(finish, end_ns) - min(start, end_ns) for start, finish in batches)
+            assert run.stages.busy_ns(index, end_ns) == busy
+
+
+def test_a_workload_at_other_times_has_the_same_luck() -> None:
+    scenario = make_scenario({"a": {}})
+    workload = Workload.of(scenario)
+    again = workload.at(scenario, compress_time(workload.trace, 2))
+    assert np.array_equal(again.trace.times_ns, np.rint(workload.trace.times_ns / 2).astype(np.int64))
+    assert workload.at(scenario, workload.trace).deliveries is workload.deliveries
