@@ -20,8 +20,9 @@ from pipesim.model.traffic.recipe import Recipe
 from pipesim.model.validation import validated
 from pipesim.model.yaml_document import parse_yaml
 from pipesim.planner import FeasiblePlan, plan
+from pipesim.report import fitted_report
 from pipesim.traces import ArrivalTrace, compress_time, index_of_dispersion, parse_trace
-from pipesim.traces.fit import Fit, fit, fit_report, recipe_yaml
+from pipesim.traces.fit import Fit, fit, recipe_yaml
 from pipesim.traces.fit.dispersion import burst_variance, gap_dispersion
 from pipesim.traces.fit.document import duration_text, law_document
 from pipesim.traces.fit.explain import Question, explain
@@ -217,7 +218,7 @@ class TestTies:
 
 class TestKnownLaws:
     def test_a_poisson_trace_gives_a_poisson_law_without_bursts(self) -> None:
-        document = fit_report(fitted("poisson"))["traffic"]
+        document = fitted_report(fitted("poisson"))["traffic"]
         rate = document["poisson"]["rate_qps"]
         assert document == {"poisson": {"rate_qps": rate, "duration": "1h"}}
         assert rate == pytest.approx(len(drawn("poisson")) / 3600, rel=1e-4)
@@ -226,7 +227,7 @@ class TestKnownLaws:
     def test_gamma_gaps_are_met_in_every_window(self) -> None:
         result = fitted("gamma")
         assert error_where_known(result) < 0.15
-        assert fit_report(result)["traffic"]["gamma"]["scv"] == pytest.approx(4, rel=0.1)
+        assert fitted_report(result)["traffic"]["gamma"]["scv"] == pytest.approx(4, rel=0.1)
         assert not result.traffic.law.bursts
 
     @pytest.mark.slow
@@ -380,7 +381,7 @@ class TestRecipe:
             assert any(f"{row['index_of_dispersion']:.4g}" in line for line in header)
 
     def test_a_report_is_json(self) -> None:
-        report = fit_report(fitted("bursts"))
+        report = fitted_report(fitted("bursts"))
         again = json.loads(json.dumps(report, allow_nan=False))
         assert again == report
         assert again["worst_error"] == fitted("bursts").worst_error

@@ -23,7 +23,7 @@ from pipesim.model.traffic.laws import ConstantLaw, MmppLaw, OnOffLaw, PoissonLa
 from pipesim.model.traffic.modulation import Modulation, Periods
 from pipesim.streams import Streams, stream
 from pipesim.traces import PIECE, ArrivalTrace, gamma, gap_scv, index_of_dispersion, law_trace, poisson, weibull
-from pipesim.traces.generate import gamma_pieces, joined, law_pieces, sum_pieces, with_attributes
+from pipesim.traces.generate import joined, law_pieces, sum_pieces, with_attributes
 from pipesim.traces.generate.clock import Clock, real_times
 from pipesim.traces.generate.gaps import weibull_shape
 from pipesim.traces.generate.lines import Lines, product
@@ -231,7 +231,7 @@ class TestPieces:
     @pytest.mark.parametrize("size", [1, 7, 100])
     def test_renewal_pieces_are_those_of_the_law(self, size: int) -> None:
         law = law_of({"gamma": {"rate_qps": 20, "scv": 4, "duration": "10s"}})
-        direct = joined(gamma_pieces(20, 4, 10.0, None, seed=2, size=size))
+        direct = joined(law_pieces(law, seed=2, size=size))
         assert equal(direct, law_trace(law, 2))
         assert equal(direct, gamma(20, 4, duration_s=10, seed=2))
 
@@ -472,7 +472,8 @@ class TestSum:
         ahead = {"quick": 0, "slow": 0}
 
         def counted(name: str, rate_qps: float) -> Iterator[ArrivalTrace]:
-            for piece in gamma_pieces(rate_qps, 1, 100.0, None, seed=1, size=50):
+            law = law_of({"poisson": {"rate_qps": rate_qps, "duration": "100s"}})
+            for piece in law_pieces(law, seed=1, size=50):
                 ahead[name] += len(piece)
                 yield piece
 

@@ -7,6 +7,8 @@ import typer
 
 from pipesim.cli import export, trace
 from pipesim.cli.options import (
+    MAX_EVALUATIONS,
+    NOT_MET,
     AllowOutside,
     Json,
     Out,
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from pipesim.model import Scenario
     from pipesim.planner import PlanningResult
 
-NOT_MET = 3
-MAX_EVALUATIONS = 50_000
 
 app = typer.Typer(
     name="pipesim",

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
     from pipesim.model import Scenario
 
+NOT_MET = 3
+"""The exit code of an answer that is not good: no feasible plan, or an objective missed."""
+MAX_EVALUATIONS = 50_000
+"""The budget of the planner, which stands here too: importing it would slow ``--help``."""
+
 Chosen = TypeVar("Chosen", bound=str)
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON, for machines.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the JSON report to this file.")]

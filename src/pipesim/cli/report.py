@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipesim.cli.options import AllowOutside, Seed, check_outputs, files_of
+from pipesim.cli.options import MAX_EVALUATIONS, NOT_MET, AllowOutside, Seed, check_outputs, files_of
 
 if TYPE_CHECKING:
     from pipesim.engine import SimulationResult
     from pipesim.planner import PlanningResult
 
-NOT_MET = 3
-MAX_EVALUATIONS = 50_000
 MAX_SENSITIVITY_EVALUATIONS = 2000
 ENDINGS = (".html", ".md")
 

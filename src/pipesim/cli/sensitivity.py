@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pipesim.cli.options import AllowOutside, Json, Out, Seed, check_outputs, one_of, show
+from pipesim.cli.options import NOT_MET, AllowOutside, Json, Out, Seed, check_outputs, one_of, show
 
-NOT_MET = 3
 MAX_EVALUATIONS = 2000
 WHAT = ("slo", "load", "prices", "profiles", "hardware", "relax")
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -34,9 +34,6 @@ Read = Annotated[
         "(time, count, bin, values, series, missing, start, duration, rate_qps, gaps, scv); may be repeated.",
     ),
 ]
-
-_OF_COUNTS = {"time", "count", "bin", "values", "series", "missing", "start", "duration", "rate_qps", "gaps", "scv"}
-_COUNT_FORMATS = {"azure-functions-2019", "prometheus"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,8 @@ def given_traffic(
     from pipesim.errors import invalid
     from pipesim.files import LIBRARY_PREFIX, Workspace
     from pipesim.model.loading import load_traffic, locate_traffic
-    from pipesim.model.traffic import CountsTraffic, RecordedTraffic, ScaledTraffic
+    from pipesim.model.traffic import CountsFile, CountsTraffic, RecordedTraffic, ScaledTraffic
+    from pipesim.model.traffic.recorded import ArrivalFormat, CountFormat
     from pipesim.model.validation import validated_fields
     from pipesim.model.yaml_document import plain_document
     from pipesim.streams import check_seed
@@ -110,7 +108,9 @@ def given_traffic(
         return Given(source, held, files, own_seed if seed is None else seed)
     traffic: ScaledTraffic
     scale = {"load": given.pop("load")} if "load" in given else {}
-    if str(given.get("format")) in _COUNT_FORMATS or not _OF_COUNTS.isdisjoint(given):
+    of_counts = CountsFile.model_fields.keys() - RecordedTraffic.model_fields.keys()
+    count_formats = set(get_args(CountFormat)) - set(get_args(ArrivalFormat))
+    if str(given.get("format")) in count_formats or not of_counts.isdisjoint(given):
         traffic = validated_fields(CountsTraffic, "trace", {"counts": {"file": source, **given}, **scale})
     else:
         traffic = validated_fields(RecordedTraffic, "trace", {"file": source, **given, **scale})

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipesim.cli.options import AllowOutside, Json, Seed, check_outputs, one_of, options_named, show
+from pipesim.cli.options import (
+    MAX_EVALUATIONS,
+    NOT_MET,
+    AllowOutside,
+    Json,
+    Seed,
+    check_outputs,
+    one_of,
+    options_named,
+    show,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,8 +27,7 @@ if TYPE_CHECKING:
 
     from pipesim.whatif import Progress
 
-NOT_MET = 3
-METHOD, MAX_EVALUATIONS = "search", 50_000
+METHOD = "search"
 _MOST_SHOWN = 60
 
 

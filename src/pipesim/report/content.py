@@ -36,7 +36,7 @@ from pipesim.traces import (
     simultaneous_share,
 )
 from pipesim.traces.counts import CountSeries
-from pipesim.traces.fit import Fit, fit_report
+from pipesim.traces.fit import Fit, traffic_document
 from pipesim.units import NS_PER_S, format_quantile
 
 SCHEMA_VERSION = 1
@@ -186,8 +186,22 @@ def counts_report(series: CountSeries, notes: Sequence[str]) -> dict[str, Any]:
 
 
 def fitted_report(found: Fit) -> dict[str, Any]:
-    """Return a law that was fitted to a trace, and how far it is off."""
-    return _traffic_header("fit", found.inputs) | fit_report(found)
+    """Return a law that was fitted to a trace, as a recipe has it, and how far it is off."""
+    return _traffic_header("fit", found.inputs) | {
+        "traffic": traffic_document(found),
+        "queries": found.queries,
+        "duration_s": found.duration_s,
+        "replicas": found.replicas,
+        "worst_error": _number(found.worst_error),
+        "misfit": _rows(found.misfit, index=False),
+        "envelope": _rows(found.envelope, index=False),
+        "rates": _rows(found.rates, index=False),
+        "rate_error": _number(found.rate_error),
+        "rate_noise": _number(found.rate_noise),
+        "gap_scv": _number(found.gap_scv),
+        "replica_gap_scv": _number(found.replica_gap_scv),
+        "notes": list(found.notes),
+    }
 
 
 def _traffic_header(kind: str, inputs: Sequence[InputFile]) -> dict[str, Any]:

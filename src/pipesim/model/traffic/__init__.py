@@ -23,8 +23,8 @@ from pipesim.model.traffic.generated import (
     PoissonTraffic,
     WeibullTraffic,
 )
-from pipesim.model.traffic.laws import MAX_QUERIES, MAX_QUERIES_IN_PIECES, GammaLaw, Law, check_length
-from pipesim.model.traffic.recipe import LAWS, Recipe, TrafficFiles
+from pipesim.model.traffic.laws import LAWS, MAX_QUERIES, MAX_QUERIES_IN_PIECES, GammaLaw, Law, check_length
+from pipesim.model.traffic.recipe import LawForms, Recipe, TrafficFiles
 from pipesim.model.traffic.recorded import (
     CountsFile,
     CountsTraffic,
@@ -37,19 +37,13 @@ from pipesim.model.traffic.scaling import ScaledTraffic
 
 _FILES = ("counts", "servegen", "recipe", "file")
 
-Component = Annotated[
-    Annotated[PoissonTraffic, Tag("<poisson>")]
-    | Annotated[GammaTraffic, Tag("<gamma>")]
-    | Annotated[WeibullTraffic, Tag("<weibull>")]
-    | Annotated[ConstantTraffic, Tag("<constant>")]
-    | Annotated[MmppTraffic, Tag("<mmpp>")]
-    | Annotated[OnOffTraffic, Tag("<on_off>")]
-    | Annotated[CountsTraffic, Tag("<counts>")]
+_FileForms = (
+    Annotated[CountsTraffic, Tag("<counts>")]
     | Annotated[ServegenTraffic, Tag("<servegen>")]
     | Annotated[RecipeTraffic, Tag("<recipe>")]
-    | Annotated[RecordedTraffic, Tag("<file>")],
-    form_by_key(*LAWS, *_FILES),
-]
+    | Annotated[RecordedTraffic, Tag("<file>")]
+)
+Component = Annotated[LawForms | _FileForms, form_by_key(*LAWS, *_FILES)]
 """Traffic that may be a part of a sum."""
 
 
@@ -62,20 +56,7 @@ class SumTraffic(ScaledTraffic):
     """The attribute that names the client of each query, if one is wanted."""
 
 
-Traffic = Annotated[
-    Annotated[PoissonTraffic, Tag("<poisson>")]
-    | Annotated[GammaTraffic, Tag("<gamma>")]
-    | Annotated[WeibullTraffic, Tag("<weibull>")]
-    | Annotated[ConstantTraffic, Tag("<constant>")]
-    | Annotated[MmppTraffic, Tag("<mmpp>")]
-    | Annotated[OnOffTraffic, Tag("<on_off>")]
-    | Annotated[CountsTraffic, Tag("<counts>")]
-    | Annotated[ServegenTraffic, Tag("<servegen>")]
-    | Annotated[RecipeTraffic, Tag("<recipe>")]
-    | Annotated[RecordedTraffic, Tag("<file>")]
-    | Annotated[SumTraffic, Tag("<sum>")],
-    form_by_key(*LAWS, "sum", *_FILES),
-]
+Traffic = Annotated[LawForms | _FileForms | Annotated[SumTraffic, Tag("<sum>")], form_by_key(*LAWS, "sum", *_FILES)]
 
 References = Iterator[tuple[tuple[str | int, ...], str]]
 

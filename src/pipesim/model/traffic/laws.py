@@ -1,5 +1,6 @@
 """The laws that generated arrivals obey: a mean rate or a curve of it, bursts, and gaps or batches."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -297,3 +298,14 @@ class OnOffLaw(Law):
         """Return the chain of the two states: off, on."""
         lengths = (float(self.off), float(self.on))
         return Modulation.of((self.off_level, 1.0), lengths, None, self.periods, self.pareto_shape)[0]
+
+
+LAWS: Mapping[str, type[Law]] = {
+    "poisson": PoissonLaw,
+    "gamma": GammaLaw,
+    "weibull": WeibullLaw,
+    "constant": ConstantLaw,
+    "mmpp": MmppLaw,
+    "on_off": OnOffLaw,
+}
+"""The fields of ``traffic`` that name a law, and what they hold."""

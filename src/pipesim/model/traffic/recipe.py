@@ -16,19 +16,17 @@ from pipesim.model.traffic.generated import (
     PoissonTraffic,
     WeibullTraffic,
 )
+from pipesim.model.traffic.laws import LAWS
 
-LAWS = ("poisson", "gamma", "weibull", "constant", "mmpp", "on_off")
-"""The fields of ``traffic`` that name a law."""
-
-LawTraffic = Annotated[
+LawForms = (
     Annotated[PoissonTraffic, Tag("<poisson>")]
     | Annotated[GammaTraffic, Tag("<gamma>")]
     | Annotated[WeibullTraffic, Tag("<weibull>")]
     | Annotated[ConstantTraffic, Tag("<constant>")]
     | Annotated[MmppTraffic, Tag("<mmpp>")]
-    | Annotated[OnOffTraffic, Tag("<on_off>")],
-    form_by_key(*LAWS),
-]
+    | Annotated[OnOffTraffic, Tag("<on_off>")]
+)
+LawTraffic = Annotated[LawForms, form_by_key(*LAWS)]
 """Traffic that needs no other file."""
 
 

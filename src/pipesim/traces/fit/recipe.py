@@ -1,9 +1,8 @@
-"""Fits as recipe files, and as reports."""
+"""Fits as recipe files."""
 
 import textwrap
 from typing import Any
 
-import pandas as pd
 import yaml
 
 from pipesim.errors import printable
@@ -21,32 +20,9 @@ def recipe_yaml(fit: Fit) -> str:
     arrival of the trace, but its course in bins, quantiles of its attributes, and the names of text values.
     """
     header = [f"# {line}".rstrip() for line in _header(fit)]
-    document = {"traffic": _traffic_document(fit)}
+    document = {"traffic": traffic_document(fit)}
     text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=_LINE, allow_unicode=True)
     return "\n".join(header) + "\n" + text
-
-
-def fit_report(fit: Fit) -> dict[str, Any]:
-    """Return a fit as plain data for JSON: ``traffic`` as in a recipe, all figures, notes, and inputs with SHA-256.
-
-    Numbers that do not exist are None.
-    """
-    return {
-        "traffic": _traffic_document(fit),
-        "queries": fit.queries,
-        "duration_s": fit.duration_s,
-        "replicas": fit.replicas,
-        "worst_error": _number(fit.worst_error),
-        "misfit": _rows(fit.misfit),
-        "envelope": _rows(fit.envelope),
-        "rates": _rows(fit.rates),
-        "rate_error": _number(fit.rate_error),
-        "rate_noise": _number(fit.rate_noise),
-        "gap_scv": _number(fit.gap_scv),
-        "replica_gap_scv": _number(fit.replica_gap_scv),
-        "notes": list(fit.notes),
-        "inputs": [{"name": each.name, "sha256": each.sha256} for each in fit.inputs],
-    }
 
 
 def _header(fit: Fit) -> list[str]:
@@ -74,7 +50,8 @@ def _header(fit: Fit) -> list[str]:
     return lines + [line for note in fit.notes for line in textwrap.wrap(printable(note), _LINE)]
 
 
-def _traffic_document(fit: Fit) -> dict[str, Any]:
+def traffic_document(fit: Fit) -> dict[str, Any]:
+    """Return the traffic of a fit as plain data, as a recipe file has it."""
     traffic = fit.traffic.model_dump(exclude_unset=True, by_alias=True)
     name = next(name for name, value in traffic.items() if name != "attributes")
     document: dict[str, Any] = {name: _law_document(traffic[name])}
@@ -100,14 +77,3 @@ def _law_document(fields: dict[str, Any]) -> dict[str, Any]:
             each | {name: duration_text(each[name]) for name in ("lasts", "every")} for each in document["bursts"]
         ]
     return document
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {str(key): _number(value) if isinstance(value, float) else value for key, value in row.items()}
-        for row in frame.to_dict("records")
-    ]
-
-
-def _number(value: float) -> float | None:
-    return value if value == value and abs(value) != float("inf") else None

@@ -14,14 +14,13 @@ arrivals, and sums are of integers, or begin anew at places that the law and its
 
 from pipesim.traces.generate.attributes import with_attributes
 from pipesim.traces.generate.pieces import PIECE, check_memory, joined
-from pipesim.traces.generate.process import gamma, gamma_pieces, law_pieces, law_trace, poisson, weibull
+from pipesim.traces.generate.process import gamma, law_pieces, law_trace, poisson, weibull
 from pipesim.traces.generate.superpose import sum_pieces
 
 __all__ = [
     "PIECE",
     "check_memory",
     "gamma",
-    "gamma_pieces",
     "joined",
     "law_pieces",
     "law_trace",

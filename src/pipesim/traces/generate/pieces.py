@@ -1,12 +1,15 @@
 """Traces in pieces: made of any blocks of times, and joined again."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
 
 from pipesim.errors import invalid
 from pipesim.model.traffic.laws import MAX_QUERIES
 from pipesim.traces.arrivals import ArrivalTrace, Nanoseconds
+
+Block = TypeVar("Block")
 
 PIECE = 1 << 16
 """Queries in a piece, where nothing else is asked for: small enough for the processor's cache."""
@@ -63,29 +66,40 @@ def until(blocks: Iterator[Nanoseconds], end_ns: int) -> Iterator[Nanoseconds]:
         yield times_ns
 
 
+def regrouped(
+    blocks: Iterable[Block], size: int, length: Callable[[Block], int], cut: Callable[[Block, int, int], Block]
+) -> Iterator[list[Block]]:
+    """Return what to join to pieces of `size`, the last one shorter; at least one.
+
+    Parameters
+    ----------
+    blocks
+        Of any sizes.
+    length, cut
+        How long a block is, and a part of it.
+    """
+    held: list[Block] = []
+    count = 0
+    for block in blocks:
+        begin, end = 0, length(block)
+        while count + end - begin > size:
+            stop = begin + size - count
+            yield [*held, cut(block, begin, stop)]
+            held, count, begin = [], 0, stop
+        held.append(cut(block, begin, end))
+        count += end - begin
+    yield held
+
+
 def in_pieces(blocks: Iterable[Nanoseconds], size: int, duration_ns: int | None) -> Iterator[ArrivalTrace]:
     """Return blocks of ascending times in pieces of `size`, the last one shorter; at least one.
 
     The duration of a piece is that of the whole if it is given, else a piece ends with its last query.
     """
-    held: list[Nanoseconds] = []
-    count = last_ns = 0
-    for block in blocks:
-        begin = 0
-        while count + block.size - begin > size:
-            end = begin + size - count
-            held.append(block[begin:end])
-            last_ns = int(held[-1][-1]) if held[-1].size else last_ns
-            yield _piece(held, last_ns if duration_ns is None else duration_ns)
-            held, count, begin = [], 0, end
-        if begin < block.size:
-            held.append(block[begin:])
-            count += block.size - begin
-            last_ns = int(block[-1])
-    yield _piece(held, last_ns if duration_ns is None else duration_ns)
-
-
-def _piece(blocks: list[Nanoseconds], duration_ns: int) -> ArrivalTrace:
-    times_ns = blocks[0] if len(blocks) == 1 else np.concatenate([np.empty(0, dtype=np.int64), *blocks])
-    times_ns.flags.writeable = False  # so that nobody copies it
-    return ArrivalTrace(times_ns, duration_ns)
+    last_ns = 0
+    for group in regrouped(blocks, size, len, lambda block, begin, end: block[begin:end]):
+        filled = [times_ns for times_ns in group if times_ns.size]
+        last_ns = int(filled[-1][-1]) if filled else last_ns
+        times_ns = filled[0] if len(filled) == 1 else np.concatenate([np.empty(0, dtype=np.int64), *filled])
+        times_ns.flags.writeable = False  # so that nobody copies it
+        yield ArrivalTrace(times_ns, last_ns if duration_ns is None else duration_ns)

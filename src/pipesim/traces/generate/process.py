@@ -4,17 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pipesim.errors import invalid
 from pipesim.model.fields import MAX_QPS, MAX_SCV, MIN_QPS
-from pipesim.model.traffic.laws import (
-    ConstantLaw,
-    GammaLaw,
-    GapFamily,
-    Law,
-    MmppLaw,
-    OnOffLaw,
-    PoissonLaw,
-    WeibullLaw,
-    check_length,
-)
+from pipesim.model.traffic.laws import LAWS, GammaLaw, Law, WeibullLaw, check_length
 from pipesim.model.validation import validated_fields
 from pipesim.streams import stream
 from pipesim.traces.arrivals import ArrivalTrace, Nanoseconds
@@ -28,14 +18,6 @@ from pipesim.traces.generate.pieces import PIECE, check_memory, first_queries, i
 from pipesim.units import NS_PER_S
 
 _SMALLEST_BLOCK = 256
-_LAWS: Mapping[str, type[Law]] = {
-    "poisson": PoissonLaw,
-    "gamma": GammaLaw,
-    "weibull": WeibullLaw,
-    "constant": ConstantLaw,
-    "mmpp": MmppLaw,
-    "on_off": OnOffLaw,
-}
 
 
 def poisson(
@@ -83,7 +65,7 @@ def gamma(
     InvalidInputError
         As :func:`poisson`, and if `scv` is not from 0 to 1,000.
     """
-    return _whole_renewal("gamma", rate_qps, scv, duration_s, queries, seed)
+    return _whole_renewal(GammaLaw, rate_qps, scv, duration_s, queries, seed)
 
 
 def weibull(
@@ -96,7 +78,7 @@ def weibull(
     >>> len(weibull(100, 2.5, queries=1000, seed=1))
     1000
     """
-    return _whole_renewal("weibull", rate_qps, scv, duration_s, queries, seed)
+    return _whole_renewal(WeibullLaw, rate_qps, scv, duration_s, queries, seed)
 
 
 def law_trace(law: Law | Mapping[str, Mapping[str, object]], seed: int = 0, name: str = "") -> ArrivalTrace:
@@ -154,31 +136,8 @@ def law_pieces(law: Law, *, seed: int, name: str = "", size: int = PIECE) -> Ite
     return in_pieces(ended, size, duration_ns)
 
 
-def gamma_pieces(
-    rate_qps: float, scv: float, duration_s: float | None, queries: int | None, *, seed: int, size: int
-) -> Iterator[ArrivalTrace]:
-    """Return the arrivals of :func:`gamma` in pieces, as :func:`law_pieces` does."""
-    return _renewal_pieces("gamma", rate_qps, scv, duration_s, queries, seed, size)
-
-
-def _renewal_pieces(
-    family: GapFamily,
-    rate_qps: float,
-    scv: float,
-    duration_s: float | None,
-    queries: int | None,
-    seed: int,
-    size: int,
-) -> Iterator[ArrivalTrace]:
-    duration_ns = None if duration_s is None else round(duration_s * NS_PER_S)
-    expected = queries if queries is not None else (duration_s or 0) * rate_qps
-    gaps = unit_gaps(family, scv, stream(seed, "arrivals"))
-    times = operational_times(gaps, NS_PER_S / rate_qps, _block(size, expected))
-    return in_pieces(_ended(times, duration_ns, queries), size, duration_ns)
-
-
 def _whole_renewal(
-    family: GapFamily, rate_qps: float, scv: float, duration_s: float | None, queries: int | None, seed: int
+    law: type[GammaLaw], rate_qps: float, scv: float, duration_s: float | None, queries: int | None, seed: int
 ) -> ArrivalTrace:
     if not MIN_QPS <= rate_qps <= MAX_QPS:
         raise invalid("rate_qps", rate_qps, "is not allowed", f"use {MIN_QPS:g} to {MAX_QPS:g}")
@@ -186,14 +145,17 @@ def _whole_renewal(
         raise invalid("scv", scv, "is not allowed", f"use 0 to {MAX_SCV:g}")
     check_length(rate_qps, duration_s, queries)
     check_memory(queries if queries is not None else (duration_s or 0) * rate_qps)
-    return joined(_renewal_pieces(family, rate_qps, scv, duration_s, queries, seed, PIECE))
+    duration_ns = None if duration_s is None else round(duration_s * NS_PER_S)
+    # What is asked for was checked: a rate, a variability and a duration may be 0 or finer here than in a file.
+    checked = law.model_construct(rate_qps=rate_qps, scv=scv, duration_ns=duration_ns, queries=queries)
+    return joined(law_pieces(checked, seed=seed))
 
 
 def _law(traffic: Mapping[str, Mapping[str, object]]) -> Law:
     names: Sequence[str] = list(traffic)
-    if len(names) != 1 or names[0] not in _LAWS:
-        raise invalid("traffic", ", ".join(map(str, names)), "is not a law", f"use one of {', '.join(_LAWS)}")
-    return validated_fields(_LAWS[names[0]], names[0], traffic[names[0]])
+    if len(names) != 1 or names[0] not in LAWS:
+        raise invalid("traffic", ", ".join(map(str, names)), "is not a law", f"use one of {', '.join(LAWS)}")
+    return validated_fields(LAWS[names[0]], names[0], traffic[names[0]])
 
 
 def _block(size: float, expected: float) -> int:

@@ -31,7 +31,7 @@ from pipesim.model.traffic.recorded import ServegenPool
 from pipesim.streams import stream
 from pipesim.traces.arrivals import ArrivalTrace, Nanoseconds
 from pipesim.traces.generate.gaps import unit_gaps, weibull_shape
-from pipesim.traces.generate.pieces import joined
+from pipesim.traces.generate.pieces import joined, regrouped
 from pipesim.traces.pools import CLIENT, ClientPool, Floats, TokenLaws
 from pipesim.units import NS_PER_S, format_duration
 
@@ -128,7 +128,7 @@ def servegen_pieces(
         _merged(pool, part, fields, [source.until(end_ns) for source in sources], luck, spec)
         for end_ns in _slice_ends(part)
     )
-    yield from _of_size(queries, size)
+    yield from map(joined, regrouped(queries, size, len, ArrivalTrace.between))
 
 
 def _merged(
@@ -348,19 +348,3 @@ def _tokens(laws: TokenLaws, fields: tuple[str, ...], times_ns: Nanoseconds, rng
         for column, name in enumerate(fields):
             luck[rows, column] = laws.fields[name][index].at(luck[rows, column])
     return luck
-
-
-def _of_size(blocks: Iterator[ArrivalTrace], size: int) -> Iterator[ArrivalTrace]:
-    """Return parts of one trace cut and joined to `size` queries each, the last one shorter; at least one."""
-    held: list[ArrivalTrace] = []
-    count = 0
-    for block in blocks:
-        begin = 0
-        while count + len(block) - begin > size:
-            end = begin + size - count
-            yield joined([*held, block.between(begin, end)])
-            held, count, begin = [], 0, end
-        if begin < len(block) or not held:
-            held.append(block.between(begin, len(block)))
-            count += len(block) - begin
-    yield joined(held)

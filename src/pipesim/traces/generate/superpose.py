@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from pipesim.errors import invalid
 from pipesim.traces.arrivals import ArrivalTrace, Column, Nanoseconds
+from pipesim.traces.generate.pieces import regrouped
 
 _FAN_IN = 32
 """Streams that are merged at once; more are merged in groups, so that no step looks at all of them."""
@@ -23,6 +24,9 @@ class _Chunk:
     times_ns: Nanoseconds
     columns: Mapping[str, Column]
     duration_ns: int
+
+    def __len__(self) -> int:
+        return int(self.times_ns.size)
 
     def between(self, first: int, last: int | None) -> "_Chunk":
         columns = {name: values[first:last] for name, values in self.columns.items()}
@@ -66,7 +70,7 @@ def sum_pieces(parts: Mapping[str, Iterator[ArrivalTrace]], size: int, label: st
     epochs = {piece.epoch_ns for piece in first.values()}
     epoch_ns = epochs.pop() if len(epochs) == 1 else 0
     inputs = tuple(dict.fromkeys(source for piece in first.values() for source in piece.inputs))
-    for chunk in _of_size(streams[0], size):
+    for chunk in map(_joined, regrouped(streams[0], size, len, _Chunk.between)):
         columns = dict(chunk.columns)
         if label is not None:
             columns[label] = names[columns.pop(_PART)]
@@ -148,18 +152,3 @@ def _in_order(chunks: Sequence[_Chunk]) -> _Chunk:
         return one
     order: npt.NDArray[np.intp] = np.argsort(one.times_ns, kind="stable")
     return _Chunk(one.times_ns[order], {name: values[order] for name, values in one.columns.items()}, one.duration_ns)
-
-
-def _of_size(chunks: Iterator[_Chunk], size: int) -> Iterator[_Chunk]:
-    """Return a stream in chunks of `size` queries, the last one shorter."""
-    held: list[_Chunk] = []
-    count = 0
-    for chunk in chunks:
-        begin = 0
-        while count + chunk.times_ns.size - begin > size:
-            end = begin + size - count
-            yield _joined([*held, chunk.between(begin, end)])
-            held, count, begin = [], 0, end
-        held.append(chunk.between(begin, None))
-        count += chunk.times_ns.size - begin
-    yield _joined(held)
