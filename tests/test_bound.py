@@ -575,6 +575,7 @@ COARSE = {
 """What limits the work, so low that it does so in small problems."""
 
 
+@pytest.mark.slow
 @settings(PARITY, max_examples=50)
 @given(problems(stages=(2, 3), hardware=(3, 2)), st.sets(st.sampled_from(sorted(COARSE)), min_size=1))
 def test_a_bound_from_which_something_is_left_out_holds_all_the_same(problem: Problem, left_out: set[str]) -> None:
@@ -690,6 +691,7 @@ def test_so_does_the_method_that_tries_all_plans(problem: Problem) -> None:
     check_answer(problem, answer, feasible_plans(problem))
 
 
+@pytest.mark.slow
 def test_a_plan_that_no_exchange_of_one_or_two_stages_betters_is_said_to_be_that_and_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -79,6 +79,7 @@ def test_a_report_says_what_reproduces_it_and_holds_no_path(pipesim: Pipesim, st
     assert month == pytest.approx(730 * float(report["cost_usd_per_hour"]))
 
 
+@pytest.mark.slow
 def test_equal_inputs_and_seed_give_equal_bytes_in_another_process_folder_and_time_zone(
     pipesim: Pipesim, starter: Path, tmp_path: Path
 ) -> None:
@@ -272,6 +273,7 @@ def test_output_for_a_pipe_is_plain(pipesim: Pipesim, starter: Path) -> None:
     assert "\x1b" not in pipesim("plan", starter).out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_json", [(), ("--json",)])
 def test_files_are_written_even_if_the_reader_of_the_output_has_gone(starter: Path, as_json: tuple[str, ...]) -> None:
     arguments = ["plan", "starter.yaml", "--plan-out", "plan.yaml", *as_json]

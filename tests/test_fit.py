@@ -284,6 +284,7 @@ def generate_curve() -> np.ndarray:
 
 
 class TestFit:
+    @pytest.mark.slow
     def test_figures_are_those_of_the_trace_and_of_draws(self) -> None:
         trace, result = drawn("bursts"), fitted("bursts")
         for row in result.misfit.to_dict("records"):
@@ -366,6 +367,7 @@ class TestFit:
 
 
 class TestRecipe:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", list(LAWS))
     def test_a_recipe_reads_back_as_the_law_of_the_fit(self, name: str) -> None:
         assert read_back(recipe_yaml(fitted(name))).traffic == fitted(name).traffic

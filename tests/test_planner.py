@@ -135,6 +135,7 @@ def test_a_long_trace_is_verified_in_part_even_if_a_class_comes_late(monkeypatch
     assert (verification.queries, verification.whole_trace) == (100, False)
 
 
+@pytest.mark.slow
 def test_a_plan_says_what_its_figures_rest_on() -> None:
     scenario = load_scenario(Path(__file__).parents[1] / "examples" / "tf-cascade.yaml")
     workload = Workload.of(scenario)

@@ -22,6 +22,7 @@ TWO_STAGES = {
 }
 
 
+@pytest.mark.slow
 def test_greedy_is_30_percent_dearer_than_the_plan_that_is_proved_optimal() -> None:
     workload = Workload.of(load_scenario(EXAMPLES / "social-media.yaml"))
     best, greedy = (feasible(plan(workload, method=name, verified=False)) for name in ("search", "greedy"))
@@ -292,6 +293,7 @@ def test_a_rule_of_thumb_over_the_quota_says_so() -> None:
     assert result.caveats[0] == "over the quota: 2 slow of 1"
 
 
+@pytest.mark.slow
 def test_exchanges_are_claimed_of_the_plan_that_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "FIRST_TESTS", 1)
     monkeypatch.setattr(search, "TURN_TESTS", 1)

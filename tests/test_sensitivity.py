@@ -725,6 +725,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
+@pytest.mark.slow
 def test_the_command_says_what_moves_the_cost(command: Any) -> None:
     answer = command("good.yaml", "--out", "report.json")
     assert answer.exit_code == 0, answer.output

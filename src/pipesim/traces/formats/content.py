@@ -116,7 +116,7 @@ class Content:
             with _readable(self.reference, self.path.suffix):
                 self._check_size(self.path.stat().st_size)
                 return pa.OSFile(str(self.path))
-        return pa.BufferReader(b"".join(self.pieces()))
+        return readable_by_threads(b"".join(self.pieces()))
 
     @contextmanager
     def _open(self) -> Iterator[BinaryIO]:
@@ -132,6 +132,17 @@ class Content:
                     yield cast(BinaryIO, pa.CompressedInputStream(raw, "zstd"))
                 else:
                     yield raw
+
+
+def readable_by_threads(data: bytes) -> pa.BufferReader:
+    """Return bytes as a file for threads of pyarrow, in memory of its own.
+
+    A thread of pyarrow may let go of a file after the call that read it has returned. Of an object of Python's it must
+    then take Python's lock, and if the interpreter ends at that moment, the process is aborted.
+    """
+    buffer = pa.allocate_buffer(len(data))
+    memoryview(buffer).cast("B")[:] = data
+    return pa.BufferReader(buffer)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from pipesim.traces.formats.blocks import (
     parts_of,
     too_long,
 )
-from pipesim.traces.formats.content import Content
+from pipesim.traces.formats.content import Content, readable_by_threads
 
 _MAX_LINE = 1 << 16
 _SHOWN_COLUMNS = 30
@@ -79,7 +79,7 @@ class CsvBlock:
     def _table(self, types: Mapping[str, pa.DataType]) -> pa.Table | None:
         try:
             return arrow_csv.read_csv(
-                pa.BufferReader(self.lines.data),
+                readable_by_threads(self.lines.data),
                 read_options=arrow_csv.ReadOptions(column_names=list(self.header), block_size=CHUNK_BYTES),
                 parse_options=arrow_csv.ParseOptions(ignore_empty_lines=False),
                 convert_options=arrow_csv.ConvertOptions(

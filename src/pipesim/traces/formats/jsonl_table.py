@@ -21,7 +21,7 @@ from pipesim.traces.formats.blocks import (
     parts_of,
     too_long,
 )
-from pipesim.traces.formats.content import Content
+from pipesim.traces.formats.content import Content, readable_by_threads
 from pipesim.traces.formats.csv_table import listed
 
 _MAX_LINE = 1 << 20
@@ -62,7 +62,7 @@ class JsonBlock:
         }
         try:
             table = arrow_json.read_json(
-                pa.BufferReader(data),
+                readable_by_threads(data),
                 read_options=arrow_json.ReadOptions(block_size=CHUNK_BYTES),
                 parse_options=arrow_json.ParseOptions(
                     explicit_schema=pa.schema(list(wanted.items())), unexpected_field_behavior="ignore"
