@@ -8,6 +8,7 @@ least of several runs, so that a machine that is busy with other work shows the 
 import argparse
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -63,11 +64,11 @@ def split(scenario: Scenario) -> list[tuple[str, float]]:
     loads = iter(np.linspace(1, 1.05, 2 * RUNS))
     assert len(workload.trace) == len(at_load.trace)
     return [
-        ("validation (in other processes once more)", least_ms(lambda: scenario.with_(load=1.02))),
+        ("validation (processes of their own do it once more)", least_ms(lambda: scenario.with_(load=1.02))),
         ("key of the content", least_ms(lambda: key_of(_content(changed, {})))),
         ("arrivals at another load, on shared draws", least_ms(lambda: shared.of(changed))),
         ("engine", least_ms(lambda: run_engine(inputs))),
-        ("quantiles, misses, utilisation", least_ms(told)),
+        ("what is told: quantiles, misses, utilisation, cost", least_ms(told)),
         (
             "a row where it runs, validated again, all in all",
             least_ms(lambda: worker.evaluate(Row("", {"load": float(next(loads))}, {}))),
@@ -98,12 +99,13 @@ def main() -> None:
         },
     }
     print("Whole sweeps, milliseconds a row")
-    for name, vary in sweeps.items():
+    for (name, vary), workers in product(sweeps.items(), (1, 2)):
         begun, cpu = time.perf_counter(), time.process_time()
-        frame = what_if(scenario, vary, plan=PLAN, workers=1)
+        frame = what_if(scenario, vary, plan=PLAN, workers=workers)
         wall, cpu = time.perf_counter() - begun, time.process_time() - cpu
         cpu_ms, wall_ms = cpu / len(frame) * 1000, wall / len(frame) * 1000
-        print(f"  {name:42s} {len(frame):6,} rows: {cpu_ms:6.2f} CPU, {wall_ms:6.2f} wall")
+        threads = "1 thread " if workers == 1 else f"{workers} threads"
+        print(f"  {name:34s} {threads} {len(frame):6,} rows: {cpu_ms:6.2f} CPU, {wall_ms:6.2f} wall")
 
 
 if __name__ == "__main__":

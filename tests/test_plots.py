@@ -194,6 +194,14 @@ def png(ax: Axes) -> bytes:
     return plot.image(figure, "png", dpi=60)
 
 
+def test_a_notebook_shows_a_picture_of_its_own_and_leaves_the_axes_of_others_to_them(result: SimulationResult) -> None:
+    for ax in (result.plot.latency_cdf(), result.plot.pipeline()):
+        figure = ax.get_figure(root=True)
+        assert figure is not None
+        assert ax._repr_png_() == plot.image(figure, "png")
+    assert not hasattr(result.plot.latency_cdf(Figure().add_subplot()), "_repr_png_")
+
+
 class TestLatency:
     def test_the_distribution_with_the_bound_and_the_quantile_of_each_objective(self, result: SimulationResult) -> None:
         ax, frame = result.plot.latency_cdf(), latency_distribution(result)
@@ -230,6 +238,14 @@ class TestLatency:
             assert edges == [*frame["time_s"], frame["time_s"].iloc[-1] + 1]
         assert list(line(ax, "bound: p99 ≤ 300 ms").get_ydata()) == [0.3, 0.3]
         assert ax.get_title(loc="left") == "Latency over time in intervals of 1 s"
+
+    def test_long_latencies_have_ticks_at_round_minutes(self) -> None:
+        times = pd.DataFrame(
+            {"time_s": [0.0, 5.0]} | {f"{name}_latency_s": [9.0, 240.0] for name in ("p50", "p99", "max")}
+        )
+        ax = plot.latency_over_time(times, pd.DataFrame({"objective": ["p99 <= 1 s"], "bound_s": [1.0]}))
+        ticks = [tick.get_text() for tick in ax.get_yticklabels()]
+        assert ticks[:5] == ["0", "60 s", "2 min", "3 min", "4 min"]
 
     def test_a_summary_has_the_same_picture(self, result: SimulationResult) -> None:
         summary = summarise(result.scenario, result.plan, interval_s=1)

@@ -1,7 +1,10 @@
 """Sweeps: the same rows from any executor, kept in a folder, and nothing lost when a worker dies."""
 
+import hashlib
 import json
 import multiprocessing
+import os
+import signal
 import struct
 import threading
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -50,7 +53,9 @@ def expected(plan: Plan) -> pd.DataFrame:
                     [float(load), replicas, bound, "met" if result.met else "missed", p99_s, result.slos[0].misses]
                 )
     frame = pd.DataFrame(rows, columns=[*VARY, "status", "p99_latency_s", "misses"])
-    return frame.astype({"misses": "Int64", "slo.p99": "object", "status": "object"})
+    frame = frame.astype({"misses": "Int64", "slo.p99": "object", "status": "object"})
+    frame.attrs["inputs"] = []
+    return frame
 
 
 METRICS = ["p99_latency_s", "misses"]
@@ -139,18 +144,6 @@ def test_a_cluster_gives_the_same_bytes(plan: Plan, expected: pd.DataFrame) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-def test_a_cluster_of_processes_gives_the_same_bytes(plan: Plan, expected: pd.DataFrame) -> None:
-    distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        found = sweep(plan, executor=client.get_executor())
-    assert parquet(found) == parquet(expected)
-
-
-@pytest.mark.slow
 def test_arrivals_of_a_file_are_sent_to_processes_that_do_not_have_it(plan: Plan, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("time\n" + "".join(f"{0.01 * number:.2f}\n" for number in range(500)))
     data = chain().to_dict() | {"traffic": {"file": "t.csv", "format": "csv", "column": "time", "unit": "s"}}
@@ -212,6 +205,42 @@ def test_rows_of_processes_that_die_are_run_again(plan: Plan, tmp_path: Path, ex
         )
     assert 0 < len(killed) < 40
     assert parquet(found) == parquet(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_rows_of_a_process_of_a_cluster_that_dies_are_run_again(plan: Plan, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    asked = {"seed": range(20), "load": [1, 2]}
+    whole = ps.what_if(chain(), asked, plan=plan, metrics=METRICS, out=tmp_path / "threads")
+    killed: list[int] = []
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+
+        def kill(progress: Progress) -> None:
+            if not killed:
+                killed.append(progress.done)
+                os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+
+        options: dict[str, Any] = {"executor": client.get_executor(), "out": tmp_path / "cluster", "progress": kill}
+        found = ps.what_if(chain(), asked, plan=plan, metrics=METRICS, **options)
+    assert 0 < killed[0] < len(whole)
+    assert parquet(found) == parquet(whole)
+    assert contents(tmp_path / "cluster") == contents(tmp_path / "threads")
+
+
+def test_an_executor_that_gives_up_is_an_error_that_says_how_to_go_on(plan: Plan) -> None:
+    class Leaving(Executor):
+        def submit(self, *_: Any, **__: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            future.cancel()
+            future.set_running_or_notify_cancel()
+            return future
+
+    with pytest.raises(ps.PipesimError, match=r"the executor gave up with 2 of 2 parts left; .* ask again, with out"):
+        sweep(plan, executor=Leaving())
 
 
 @pytest.mark.slow
@@ -381,8 +410,47 @@ def test_the_command_line_says_what_the_library_says(run: Run, files: Path) -> N
         metrics=["p99", "met", "replicas"],
     )
     assert report["rows"] == frame.astype(object).to_dict("records")
+    assert report["plan"] == ps.read_plan("p.yaml").model_dump()
     assert (report["kind"], report["scenario"], report["seed"]) == ("whatif", "one", 0)
     assert [file["name"] for file in report["inputs"]] == ["s.yaml"]
+
+
+def test_a_report_has_money_as_text_and_the_hash_of_every_file_that_a_row_was_made_from(run: Run, files: Path) -> None:
+    for name in ("t", "u"):
+        (files / f"{name}.csv").write_text("time\n" + "".join(f"{number}\n" for number in range(100)))
+    (files / "m.csv").write_text("model,hardware,batch_size,latency_ms\nm,cpu,1,7\n")
+    traffic = "[{file: t.csv, format: csv, column: time, unit: s}, {file: u.csv, format: csv, column: time, unit: s}]"
+    vary = ("--vary", f"traffic={traffic[1:-1]}", "--vary", "profiles=m.csv")
+    answer = run("whatif", "s.yaml", *vary, "--json")
+    assert answer.code == 0
+    report = json.loads(answer.out)
+    hashes = {
+        name: hashlib.sha256((files / name).read_bytes()).hexdigest() for name in ("s.yaml", "m.csv", "t.csv", "u.csv")
+    }
+    assert {file["name"]: file["sha256"] for file in report["inputs"]} == hashes
+    assert len(report["inputs"]) == 4
+    assert report["plan"] is None
+    assert [row["cost_usd_per_hour"] for row in report["rows"]] == ["1.0", "1.0"]
+    assert report["rows"][0]["bound_usd_per_hour"] == "1.0"
+
+
+@pytest.mark.parametrize("seeds", [(), ("--seeds", "1,2")])
+@pytest.mark.parametrize("plan", [(), ("--plan", "p.yaml")])
+def test_a_table_fits_100_columns(run: Run, files: Path, plan: tuple[str, ...], seeds: tuple[str, ...]) -> None:
+    more = "pipeline: {a: {model: m}, b: {model: m, after: [a]}, c: {model: m, after: [b]}, d: {model: m, after: [c]}}"
+    (files / "s.yaml").write_text(SCENARIO.replace("pipeline: {a: {model: m}}", more).replace("25ms", "250ms"))
+    (files / "p.yaml").write_text(
+        "stages: {" + ", ".join(f"{name}: {{hardware: cpu, replicas: 2}}" for name in "abcd") + "}"
+    )
+    vary = ("--vary", "slo.p99=0.25,0.3", "--vary", "prices.units.cpu.price_usd_per_hour=1,2")
+    answer = run("whatif", "s.yaml", *vary, *plan, *seeds)
+    assert answer.code == 0
+    lines = answer.out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert sum("250ms" in line or "0.25" in line for line in lines) >= 2
+    words = ["$/h", "p50", "p95", "p99", "miss rate", "a", "b", "c", "d"] + ([] if plan else ["gap", "bound $/h"])
+    heads = " ".join(lines)
+    assert all(f" {word} " in heads for word in words)
 
 
 def test_the_command_line_prints_a_table_and_keeps_a_folder(run: Run, files: Path) -> None:
@@ -418,8 +486,8 @@ def test_the_command_line_exits_with_3_where_no_variant_meets_its_objectives(run
         (("--vary", "load=1", "--workers", "2", "--scheduler", "tcp://x:1"), "--workers: 2 is for this machine"),
         (("--vary", "load=1", "--out", "s.yaml"), "--out: 's.yaml' is a file"),
         (("--vary", "load=1", "--each-seed"), "--each-seed: True has no seeds"),
-        (("--vary", "load=1", "--plan", "p.yaml", "--method", "greedy"), "--method: 'p.yaml' is a plan already made"),
-        (("--vary", "load=1", "--plan", "p.yaml", "--max-evaluations", "9"), "--max-evaluations: 'p.yaml' is a plan"),
+        (("--vary", "load=1", "--plan", "p.yaml", "--method", "greedy"), "--method: 'greedy' is for looking for plans"),
+        (("--vary", "load=1", "--plan", "p.yaml", "--max-evaluations", "9"), "--max-evaluations: 9 is for looking for"),
         ((), "Missing option '--vary'"),
     ],
 )

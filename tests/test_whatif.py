@@ -1,5 +1,6 @@
 """What-if: scenarios changed by the path of a field, rows of them, what they tell, and how notebooks show it."""
 
+from dataclasses import replace
 from decimal import Decimal
 from math import isnan, sqrt
 from pathlib import Path
@@ -42,6 +43,8 @@ def p99_s(scenario: Scenario, plan: Plan) -> float:
         ("load", 2, lambda s: s.file.traffic.load == 2),
         ("traffic.load", 2.0, lambda s: s.file.traffic.load == 2),
         ("slo.p99", "1s", lambda s: s.slos[0].bound_ns == 10**9),
+        ("slo.p99", np.float64(0.3), lambda s: s.slos[0].bound_ns == 300_000_000),
+        ("slo_p99_9", 2, lambda s: [slo.bound_ns for slo in s.slos] == [200_000_000, 2 * 10**9]),
         ("slo_p99", "1s", lambda s: s.slos[0].bound_ns == 10**9),
         ("slo_p99_9", "2s", lambda s: [slo.quantile_name for slo in s.slos] == ["p99", "p99.9"]),
         ("slo.p99.9", "2s", lambda s: [slo.quantile_name for slo in s.slos] == ["p99", "p99.9"]),
@@ -72,7 +75,8 @@ def test_a_field_is_changed_by_its_path(path: str, value: Any, found: Any) -> No
         ("load", -1, "load: -1 is not allowed; it should be greater than 0"),
         ("load", "much", "load: 'much' is not allowed; it should be a valid number"),
         ("loud", 2, "loud: is not a field of a scenario; did you mean load?"),
-        ("slo.p99", 200, "slo.p99: 200 has no unit; write for example 200ms or 200s"),
+        ("slo.p99", -0.2, "slo.p99: '-0.2s' is not a duration; write a number with a unit"),
+        ("pipeline.rank.batch_overhead", 5, "pipeline.rank.batch_overhead: 5 has no unit; write for example 5ms"),
         ("slo_p99", "0s", "slo_p99: '0s' is not allowed; use more than 0"),
         ("traffic.gamma.svc", 2, "traffic.gamma.svc is not a field here; did you mean scv?"),
         ("traffic.gamma.scv", float("nan"), "traffic.gamma.scv: nan is not finite; use a finite number"),
@@ -102,6 +106,7 @@ def test_a_change_that_makes_the_scenario_invalid_elsewhere_names_the_change_and
 def test_objectives_of_a_list_are_changed_by_their_number() -> None:
     scenario = chain(slo=[{"quantile": "p50", "bound": "1s"}, {"quantile": "p99", "bound": "2s"}])
     assert [slo.bound_ns for slo in scenario.with_({"slo.1.bound": "3s"}).slos] == [10**9, 3 * 10**9]
+    assert scenario.with_({"slo.0.bound": 0.5, "slo.0.every": 5}).slos[0].every_ns == 5 * 10**9
     with pytest.raises(ps.InvalidInputError, match=r"slo\.2\.bound: '2' is not an entry of the list there; use 0 to 1"):
         scenario.with_({"slo.2.bound": "3s"})
 
@@ -233,13 +238,23 @@ def test_objectives_for_classes_and_windows_count_as_in_a_single_simulation() ->
 def test_rows_may_be_listed_and_what_one_leaves_out_is_that_of_the_scenario() -> None:
     scenario, plan = chain(), make_plan(chain(), 2)
     frame = ps.what_if(scenario, [{"load": 2}, {"slo.p99": "1s", "plan.rank.replicas": 5}], plan=plan, metrics=["p99"])
-    assert frame["load"].isna().tolist() == [False, True]
+    assert frame["load"].tolist() == [2, 1]
     assert frame["slo.p99"].tolist() == ["200ms", "1s"]
     assert frame["plan.rank.replicas"].tolist() == [2, 5]
     assert frame["p99_latency_s"].tolist() == [
         p99_s(scenario.with_(load=2), plan),
         p99_s(scenario, plan.with_stage("rank", replicas=5)),
     ]
+
+
+def test_a_row_may_leave_out_a_price_or_a_latency_that_stands_in_another_file() -> None:
+    scenario = ps.load(Path(__file__).parents[1] / "examples/tf-cascade.yaml").with_({"traffic.gamma.duration": "1s"})
+    plan = Plan(stages={name: StagePlan(hardware="k80", replicas=1) for name in ("fast", "slow")})
+    price, latency = "prices.units.k80.price_usd_per_hour", "profiles.inception-v3.k80.8"
+    frame = ps.what_if(scenario, [{}, {price: 1}, {latency: "9s"}], plan=plan, metrics=["cost_usd_per_hour", "p99"])
+    assert frame[price].isna().tolist() == [True, False, True]
+    assert frame[latency].tolist() == [None, None, "9s"]
+    assert frame["cost_usd_per_hour"].tolist() == pytest.approx([1.401, 2.133, 1.401])
 
 
 def test_values_may_be_taken_side_by_side() -> None:
@@ -300,6 +315,14 @@ def test_a_row_whose_seeds_all_have_a_plan_but_not_the_same_certainty_is_feasibl
     assert _shared(["a", "b"]) == _shared(["a", None]) == "mixed"
 
 
+def test_an_interval_over_seeds_is_cut_to_what_is_possible() -> None:
+    scenario = chain(slo={"p99": "100ms"})
+    asked: dict[str, Any] = {"plan": make_plan(scenario), "metrics": ["miss_rate", "utilisation"], "seeds": [1, 2]}
+    (row,) = ps.what_if(scenario, {"load": 2}, **asked).to_dict("records")
+    assert row["miss_rate.low"] == 0 < row["miss_rate"] < 1 == row["miss_rate.high"]
+    assert row["utilisation.detect"] < 1 == row["utilisation.detect.high"]
+
+
 def test_seeds_may_be_an_array() -> None:
     plan = make_plan(chain())
     array: Any = np.arange(1, 3)
@@ -344,7 +367,9 @@ def test_seeds_may_be_an_array() -> None:
         ({"load": [1]}, {"each_seed": True}, "each_seed: True has no seeds"),
         ({"load": [1]}, {"workers": 0}, "workers: 0 is not allowed; use at least 1"),
         ({"load": [1]}, {"executor": "magic"}, "executor: 'magic' is not an executor"),
-        ({"load": [1]}, {"method": "luck"}, "method: 'luck' is not known"),
+        ({"load": [1]}, {"plan": None, "method": "luck"}, "method: 'luck' is not known"),
+        ({"load": [1]}, {"method": "search"}, "method: 'search' is for looking for plans, and here one is given"),
+        ({"load": [1]}, {"max_evaluations": 10}, "max_evaluations: 10 is for looking for plans"),
         (
             {"plan.rank.replicas": [0]},
             {},
@@ -370,6 +395,16 @@ def test_a_row_whose_traffic_does_not_carry_what_it_needs_is_named() -> None:
     slo = [{"quantile": "p99", "bound": "1s", "where": {"class": "tin"}}]
     with pytest.raises(ps.InvalidInputError, match=r"^row 1 \(slo = .*tin.*\): slo\.where: .* holds for no query"):
         ps.what_if(scenario, [{}, {"slo": slo}], plan=make_plan(scenario))
+
+
+def test_a_fault_that_arises_in_a_row_tells_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Workload, "engine_inputs", broken)
+    with pytest.raises(MemoryError) as failed:
+        ps.what_if(chain(), {"load": [3], "plan.rank.replicas": [2]}, plan=make_plan(chain()))
+    assert failed.value.__notes__ == ["in the row {'load': 3, 'plan.rank.replicas': 2}"]
 
 
 def test_columns_are_ready_to_group_and_pivot() -> None:
@@ -427,7 +462,8 @@ def test_answers_give_their_reports_and_frames() -> None:
     assert answer.to_dict() == planning_report(answer)
     assert answer.simulation.to_dict() == simulation_report(answer.simulation)
     assert answer.to_frame().equals(answer.simulation.stages)
-    plan = answer.simulation.plan
+    plan = answer.plan
+    assert ps.simulate(scenario, plan).latency_ns.tolist() == answer.simulation.latency_ns.tolist()
     assert Plan.model_validate(plan.to_dict()) == plan
     assert plan.to_frame()["replicas"].to_dict() == {name: stage.replicas for name, stage in plan.stages.items()}
     assert scenario.to_frame()["hardware"].tolist() == ["cpu", "cpu"]
@@ -448,6 +484,13 @@ def test_html_is_escaped_and_without_scripts() -> None:
     assert all(page.count("<table") == page.count("</table>") for page in pages)
     assert all("detect" in page for page in pages)
     assert "infeasible" in pages[2]
+
+
+def test_a_scenario_shows_its_traffic_as_its_file_says_it() -> None:
+    scenario = chain(traffic={"poisson": {"rate_qps": 50, "duration": "2min"}})
+    assert "Traffic: {poisson: {rate_qps: 50, duration: 2min}, load: 2}; seed 0" in scenario.with_(load=2)._repr_html_()
+    changed = replace(scenario, file=scenario.file.model_copy(update={"seed": 3}))
+    assert "seed 3" in changed._repr_html_()
 
 
 def test_a_move_of_the_panel_shows_latency_at_once() -> None:

@@ -1,6 +1,5 @@
 """``pipesim whatif``: a scenario with fields of it varied, each variant simulated or planned."""
 
-import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,13 +21,9 @@ from pipesim.cli.options import (
 )
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from rich.console import RenderableType
-
     from pipesim.whatif import Progress
 
 METHOD = "search"
-_MOST_SHOWN = 60
 
 
 def whatif(
@@ -38,7 +33,7 @@ def whatif(
         typer.Option(
             "--vary",
             metavar="PATH=VALUE,VALUE",
-            help="Try these values of a field, such as load=1,1.5,2 or slo.p99=200ms,300ms; may be repeated.",
+            help="Try these values of a field: load=1,1.5,2, or slo.p99=200ms,0.3 (seconds); may be repeated.",
             show_default=False,
         ),
     ],
@@ -87,47 +82,42 @@ def whatif(
     allow_outside: AllowOutside = False,
 ) -> None:
     """Vary fields of a scenario and show what becomes of it; exit with 3 if no variant meets its objectives."""
+    from pipesim.cli.whatif_tables import whatif_tables
     from pipesim.errors import invalid
     from pipesim.model import load_scenario, read_plan
     from pipesim.planner import METHODS
     from pipesim.report import to_json, whatif_report
     from pipesim.whatif import what_if, zipped
+    from pipesim.whatif.metrics import is_met
 
     values = _values(vary)
     if scheduler is not None and workers is not None:
         raise invalid("--workers", workers, "is for this machine, not for a cluster", "leave out one of the two")
-    for option, given in (("--method", method is not None), ("--max-evaluations", max_evaluations is not None)):
-        if plan is not None and given:
-            raise invalid(option, str(plan), "is a plan already made, and this is about making one", "leave one out")
     inputs = [("SCENARIO", scenario)] + ([] if plan is None else [("--plan", plan)])
     check_outputs(inputs, {})
     asked = load_scenario(scenario, allow_outside=allow_outside)
-    named = options_named(metrics="--metrics", seeds="--seeds", each_seed="--each-seed", out="--out", vary="--vary")
+    parameters = ("metrics", "seeds", "each_seed", "out", "vary", "method", "max_evaluations")
+    named = options_named(**{name: f"--{name.replace('_', '-')}" for name in parameters})
+    given = None if plan is None else read_plan(plan)
     with named, _executor(scheduler, workers) as executor, _watched(asked.name) as progress:
         frame = what_if(
             asked if seed is None else asked.with_seed(seed),
             zipped(values) if zip_values else values,
-            plan=None if plan is None else read_plan(plan),
+            plan=given,
             metrics=None if metrics is None else _listed(metrics),
             seeds=None if seeds is None else [_whole(text, "--seeds") for text in _listed(seeds)],
             each_seed=each_seed,
-            method=one_of(method or METHOD, METHODS, "--method"),
-            max_evaluations=max_evaluations or MAX_EVALUATIONS,
+            method=None if method is None else one_of(method, METHODS, "--method"),
+            max_evaluations=max_evaluations,
             executor=executor,
             workers=workers,
             out=out,
             progress=progress,
         )
-    show(_table(asked.name, frame), lambda: to_json(whatif_report(asked, seed, frame)), as_json=json)
-    if not _met(frame):
+    tables = whatif_tables(asked.name, frame, all_told=metrics is not None)
+    show(tables, lambda: to_json(whatif_report(asked, seed, frame, given)), as_json=json)
+    if not any(map(is_met, frame["status"])):
         raise typer.Exit(NOT_MET)
-
-
-def _met(frame: "pd.DataFrame") -> int:
-    """Return how many rows meet their objectives."""
-    from pipesim.whatif.metrics import is_met
-
-    return sum(map(is_met, frame["status"]))
 
 
 def _values(vary: list[str]) -> dict[str, Any]:
@@ -201,50 +191,3 @@ def _watched(name: str) -> Iterator["Callable[[Progress], None] | None"]:
         return
     with working(f"Varying {name}") as more:
         yield lambda progress: more(f"{progress.done:,} of {progress.total:,} rows") if more else None
-
-
-def _table(name: str, frame: "pd.DataFrame") -> "RenderableType":
-    """Return the rows; what is told of every stage is one column, with the stages in their order."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from pipesim.cli.screen import counted, headline, new_table
-
-    columns: dict[str, list[str]] = {}
-    told = [str(column) for column in frame.columns[frame.columns.get_loc("status") :]]
-    ends = {f"{column}{end}" for column in told for end in (".low", ".high")}
-    for column in told:
-        if column not in ends:
-            columns.setdefault(column.partition(".")[0], []).append(column)
-    varied = {str(column): [str(column)] for column in frame.columns[: frame.columns.get_loc("status")]}
-    columns = varied | columns
-    # With spaces in place of the _ of names, which would break anywhere.
-    heads = [name if name in varied else name.replace("_", " ") for name in columns]
-    table = new_table(*heads, left=0)
-    for whole in table.columns[: len(varied) + 1]:
-        whole.no_wrap = True
-    for row in frame.head(_MOST_SHOWN).to_dict("records"):
-        table.add_row(*(" / ".join(_cell(row, one) for one in group) for group in columns.values()))
-    met = _met(frame)
-    verdict = f"{met:,} of {len(frame):,} variants meet their objectives" if met else "no variant meets its objectives"
-    parts: list[RenderableType] = [headline(f"{name}: {verdict}", good=bool(met)), Text(), table]
-    grouped = {name: group for name, group in columns.items() if len(group) > 1 and name not in varied}
-    for metric, group in grouped.items():
-        parts.append(Text(f"{metric}: {' / '.join(one.removeprefix(f'{metric}.') for one in group)}"))
-    if ends & set(told):
-        parts.append(Text("Means over seeds, with half the width of their 95 % confidence interval."))
-    if len(frame) > _MOST_SHOWN:
-        parts.append(Text(f"… and {counted(len(frame) - _MOST_SHOWN, 'row')} more: use --json or --out."))
-    return Group(*parts)
-
-
-def _cell(row: "dict[Any, Any]", column: str) -> str:
-    """Return a value of a row; a mean with half of its interval."""
-    from pipesim.cli.screen import figure
-
-    value, high = row[column], row.get(f"{column}.high", math.nan)
-    if value is None or str(value) in ("nan", "<NA>"):
-        return "–"
-    if not isinstance(value, float):
-        return str(value)
-    return figure(value) if math.isnan(high) else f"{figure(value)} ± {figure(high - value)}"

@@ -82,7 +82,7 @@ class Deliveries:
         followed = {edge.upstream for edge in routes.edges if edge.always}
         return cls(
             times_ns.size,
-            _groups(times_ns),
+            _groups(times_ns, _numbers(times_ns.size)),
             tuple(_stage_deliveries(routes, stage) for stage in range(len(routes.stages))),
             tuple(int(stage.offsets[-1]) for stage in routes.stages),
             tuple(NONE if stage.each_once else stage.query_of_item.astype(np.int32) for stage in routes.stages),
@@ -92,7 +92,7 @@ class Deliveries:
 
     def at(self, times_ns: Integers) -> "Deliveries":
         """Return the same for the same queries at other times."""
-        return replace(self, arrivals=_groups(times_ns))
+        return replace(self, arrivals=_groups(times_ns, self.arrivals[2]))
 
     def copied(self) -> "Deliveries":
         """Return the same, for a run that counts deliveries down."""
@@ -157,11 +157,13 @@ def _ones(counts: Indices, count: int) -> Indices:
     return counts if counts.size else np.ones(count, dtype=np.int32)
 
 
-def _groups(times_ns: Integers) -> tuple[Integers, Indices, Indices]:
+def _groups(times_ns: Integers, query: Indices) -> tuple[Integers, Indices, Indices]:
+    """Return queries that arrive at these times as `arrivals` has them."""
     is_last = np.ones(times_ns.size, dtype=bool)
     np.not_equal(times_ns[1:], times_ns[:-1], out=is_last[:-1])
-    query = np.arange(times_ns.size, dtype=np.int32)
-    return times_ns[is_last], query[is_last] + np.int32(1), query
+    end = query[is_last]
+    end += 1
+    return times_ns[is_last], end, query
 
 
 def _stage_deliveries(routes: Routes, stage: int) -> StageDeliveries:

@@ -9,12 +9,15 @@ profiles or prices come from files, paths lead on into them: ``profiles.MODEL.HA
 Short forms: ``load`` is ``traffic.load`` (the whole load, not a factor on the one that the file has); ``slo_p99`` is
 ``slo.p99``; ``stages.NAME.hardware``, ``stages.NAME.replicas`` and ``stages.NAME.max_batch_size`` leave the search that
 choice alone (hardware may be a list of several).
+
+A value is what the file would hold. But the times of objectives may be numbers: seconds, as all public numbers are.
 """
 
 import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from pipesim.errors import FileFormatError, InvalidInputError, invalid
@@ -25,11 +28,13 @@ from pipesim.model.scenario import Scenario, ScenarioFile
 from pipesim.model.source import Source
 from pipesim.model.validation import validated_fields
 from pipesim.model.yaml_document import Place, YamlDocument
+from pipesim.units import MAX_DURATION_NS, QUANTILE_PATTERN
 
 STAGE_FIELDS = ("hardware", "replicas", "max_batch_size")
 """What ``stages.NAME.`` may be followed by."""
 SHORT = ("load", "slo_p99", "stages")
 _QUANTILE_WORD = re.compile(r"slo_(p[0-9]{1,3})(_([0-9]{1,6}))?")
+_TIME_OF_SLO = re.compile(rf"slo\.({QUANTILE_PATTERN[1:-1]}|[0-9]+\.(bound|every))")
 _NOISE = "noise_scv"
 
 
@@ -74,6 +79,9 @@ def base_value(scenario: Scenario, path: str) -> Any:
     source = source_of(scenario)
     places = [place for place, _ in _written(path, None, scenario)]
     data: Any = source.document.data
+    first, *further = places[0]
+    if first in ("profiles", "prices") and further and not isinstance(data.get(first), dict):
+        return None  # it names files
     for step in _resolved(data, places[0], path):
         if isinstance(data, dict):
             data = data.get(step)
@@ -107,7 +115,7 @@ def _written(path: str, value: Any, scenario: Scenario) -> Iterator[tuple[tuple[
     if path == "load":
         yield ("traffic", "load"), value
     elif (word := _QUANTILE_WORD.fullmatch(path)) is not None:
-        yield ("slo", word[1] + (f".{word[3]}" if word[3] else "")), value
+        yield ("slo", word[1] + (f".{word[3]}" if word[3] else "")), _with_unit(value)
     elif path.startswith("stages."):
         name, field = stage_field(path, scenario)
         if field == "hardware":
@@ -124,7 +132,13 @@ def _written(path: str, value: Any, scenario: Scenario) -> Iterator[tuple[tuple[
             near = difflib.get_close_matches(steps[0], known, n=1)
             remedy = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
             raise InvalidInputError(f"is not a field of a scenario; {remedy}", path)
-        yield steps, value
+        yield steps, _with_unit(value) if _TIME_OF_SLO.fullmatch(path) else value
+
+
+def _with_unit(value: Any) -> Any:
+    """Return seconds as a file writes them; what is no number stays as it is."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_DURATION_NS
+    return f"{Decimal(repr(value)):f}s" if is_number else value
 
 
 def stage_field(path: str, scenario: Scenario, prefix: str = "stages.") -> tuple[str, str]:

@@ -1,5 +1,10 @@
 """Scenarios and plans as notebooks show them."""
 
+import math
+
+import yaml
+
+from pipesim.errors import InvalidInputError
 from pipesim.markup import card, line, table
 from pipesim.model.plan import Plan
 from pipesim.model.scenario import Scenario
@@ -16,8 +21,8 @@ def scenario_html(scenario: Scenario) -> str:
         hardware = [option.hardware for option in space.options]
         some = ", ".join(hardware[:_MOST_HARDWARE]) + (" …" if len(hardware) > _MOST_HARDWARE else "")
         rows.append([name, stage.model, ", ".join(stage.after), some, f"{space.min_replicas} – {space.max_replicas}"])
-    traffic = str(scenario.file.traffic.model_dump(exclude_defaults=True, by_alias=True))
-    lines = [line("; ".join(map(str, scenario.slos))), line(f"Traffic: {_short(traffic)}; seed {scenario.seed}")]
+    traffic = _short(_traffic(scenario))
+    lines = [line("; ".join(map(str, scenario.slos))), line(f"Traffic: {traffic}; seed {scenario.seed}")]
     if scenario.file.description:
         lines.insert(0, line(_short(scenario.file.description)))
     return card(scenario.name, [*lines, table(["stage", "model", "after", "hardware", "replicas"], rows, left=4)])
@@ -27,6 +32,15 @@ def plan_html(plan: Plan) -> str:
     """Return a plan: what each stage runs on."""
     rows = [[name, stage.hardware, stage.replicas, stage.max_batch_size] for name, stage in plan.stages.items()]
     return card("Plan", [table(["stage", "hardware", "replicas", "max batch"], rows, left=2)])
+
+
+def _traffic(scenario: Scenario) -> str:
+    """Return the traffic as the scenario's file says it, in one line."""
+    try:
+        traffic = scenario.to_dict()["traffic"]
+    except InvalidInputError:  # it was changed in another way than by `with_`
+        traffic = scenario.file.traffic.model_dump(mode="json", exclude_defaults=True, by_alias=True)
+    return yaml.safe_dump(traffic, default_flow_style=True, sort_keys=False, width=math.inf).strip()
 
 
 def _short(text: str) -> str:

@@ -106,8 +106,14 @@ class Profile:
         table.flags.writeable = False
         return table
 
+    @cached_property
+    def _tells_memory(self) -> bool:
+        return any(point.memory_gb is not None for point in self.points)
+
     def memory_gb(self, batch_size: int) -> float | None:
         """Return the memory that the model needs for batches of up to `batch_size`, or None if it is not known."""
+        if not self._tells_memory:
+            return None
         upper = next(point.batch_size for point in self.points if point.batch_size >= batch_size)
         known = [p.memory_gb for p in self.points if p.memory_gb is not None and p.batch_size <= upper]
         return max(known) if known else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from pipesim.engine import SimulationResult, Workload, simulate
+from pipesim.model import Plan
 from pipesim.planner.evaluator import Question
 from pipesim.planner.explain import caveats, one_replica_less, tail
 from pipesim.planner.finding import Obstacle, Proof
@@ -84,6 +85,11 @@ class _Planned(_Answer):
 
     simulation: SimulationResult
     verification: Verification | None
+
+    @property
+    def plan(self) -> Plan:
+        """Return the plan."""
+        return self.simulation.plan
 
     @property
     def plot(self) -> "PlanPictures":

@@ -13,6 +13,7 @@ from pipesim.plot.look import (
     VERMILION,
     dress,
     duration,
+    label_duration_axis,
     label_log_axis,
     named,
     new_axes,
@@ -60,7 +61,7 @@ def latency_cdf(frame: pd.DataFrame, objectives: pd.DataFrame, ax: Axes | None =
         ax.set_xlim(0, 1.05 * max(end_s, float(objectives["bound_s"].max())))
         ax.set_ylim(0, 1.02)
         ax.yaxis.set_major_formatter(PercentFormatter(xmax=1))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value) if value else "0"))
+        label_duration_axis(ax.xaxis)
     else:
         nothing(ax, "no queries")
     return dress(ax, "Distribution of the latency", "latency", "share of queries that take no longer")
@@ -150,7 +151,7 @@ def latency_over_time(frame: pd.DataFrame, objectives: pd.DataFrame, ax: Axes | 
             ax.axhline(row["bound_s"], color=BLACK, linestyle=dashes_of, linewidth=1.2, label=label)
         ax.set_xlim(0, edges[-1])
         ax.set_ylim(0, 1.05 * max(float(frame["max_latency_s"].max()), float(objectives["bound_s"].max())))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value) if value else "0"))
+        label_duration_axis(ax.yaxis)
         interval = f" in intervals of {duration(width_s)}"
     else:
         unit, interval = "s", ""

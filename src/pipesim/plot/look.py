@@ -8,7 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from pipesim.plot.image import image
 
 # Okabe & Ito, "Color Universal Design", 2008
 BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION = "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00"
@@ -53,9 +55,18 @@ def named(name: object) -> str:
     return f" {text}" if text.startswith("_") else text
 
 
+class Picture(Axes):
+    """Axes alone in a figure that pyplot does not know; a notebook shows it where a cell ends with them."""
+
+    def _repr_png_(self) -> bytes:
+        figure = self.get_figure(root=True)
+        assert figure is not None, "a picture is made in a figure"
+        return image(figure, "png")
+
+
 def new_axes(width_in: float = 7, height_in: float = 4) -> Axes:
-    """Return axes in a figure of their own, which pyplot does not know."""
-    return Figure(figsize=(width_in, height_in), layout="constrained").add_subplot()
+    """Return axes in a figure of their own."""
+    return Figure(figsize=(width_in, height_in), layout="constrained").add_subplot(axes_class=Picture)
 
 
 def dress(ax: Axes, title: str, x: str, y: str, *, legend: bool = True) -> Axes:
@@ -166,6 +177,16 @@ def duration(seconds: float) -> str:
         if seconds < limit * (1 - 1e-9):
             return f"{seconds / size:.4g} {unit}"
     return f"{seconds / 3600:.4g} h"
+
+
+def label_duration_axis(axis: Axis) -> None:
+    """Label a linear axis of seconds from 0 with durations, at round minutes, hours or days if it is that long."""
+    longest = float(max(axis.get_view_interval()))
+    _, unit_s = time_unit(longest)
+    if unit_s > 1:
+        ticks = MaxNLocator(7, steps=[1, 2, 5, 10]).tick_values(0, longest / unit_s)
+        axis.set_major_locator(FixedLocator([unit_s * tick for tick in ticks]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: duration(value) if value else "0"))
 
 
 def label_log_axis(axis: Axis, text: Callable[[float], str], ticks: int = 12) -> None:

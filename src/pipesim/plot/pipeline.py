@@ -12,7 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
-from pipesim.plot.look import BLUE, GREY, ORANGE, PURPLE, SKY, VERMILION, as_written, duration, inches, plain_number
+from pipesim.plot.look import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    Picture,
+    as_written,
+    duration,
+    inches,
+    plain_number,
+)
 
 _CHARACTER_IN, _LINE_IN = 0.082, 0.165
 _GAP_IN, _BETWEEN_IN, _MARGIN_IN, _SOURCE_IN = 1.05, 0.42, 0.15, 0.75
@@ -196,7 +208,7 @@ def _axes(size: tuple[float, float], ax: Axes | None) -> tuple[Axes, float]:
     width_in, height_in = size
     if ax is None:
         figure = Figure(figsize=(max(3.0, width_in), height_in + 0.3))
-        ax = figure.add_axes((0, 0, 1, height_in / (height_in + 0.3)))
+        ax = figure.add_axes((0, 0, 1, height_in / (height_in + 0.3)), axes_class=Picture)
         scale = 1.0
     else:
         own_width, own_height = inches(ax)

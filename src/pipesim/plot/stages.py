@@ -15,6 +15,7 @@ from pipesim.plot.look import (
     as_written,
     dress,
     duration,
+    label_duration_axis,
     named,
     new_axes,
     nothing,
@@ -65,7 +66,7 @@ def stage_times(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     _name_rows(ax, stages)
     longest = float((frame["mean_queue_delay_s"] + frame["mean_service_time_s"]).max()) if len(frame) else 0.0
     ax.set_xlim(0, 1.32 * longest if longest > 0 else 1)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value) if value else "0"))
+    label_duration_axis(ax.xaxis)
     dress(ax, "Time at each stage", "mean time of an item", "")
     ax.grid(visible=False, axis="y")
     return ax

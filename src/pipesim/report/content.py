@@ -19,7 +19,7 @@ from pipesim.engine.histogram import RESOLUTION
 from pipesim.engine.quantiles import Interval
 from pipesim.engine.summary import Traffic
 from pipesim.files import InputFile
-from pipesim.model import Scenario
+from pipesim.model import Plan, Scenario
 from pipesim.planner import Comparison, FeasiblePlan, Infeasible, MissedPlan, PlanningResult
 from pipesim.planner.explain import caveats, tail
 from pipesim.planner.sensitivity.study import Study
@@ -110,7 +110,7 @@ def sensitivity_report(found: Study) -> dict[str, Any]:
     }
 
 
-def whatif_report(scenario: Scenario, seed: int | None, frame: pd.DataFrame) -> dict[str, Any]:
+def whatif_report(scenario: Scenario, seed: int | None, frame: pd.DataFrame, given: Plan | None) -> dict[str, Any]:
     """Return the report of a sweep: a row for each variant, in their order.
 
     Parameters
@@ -121,15 +121,21 @@ def whatif_report(scenario: Scenario, seed: int | None, frame: pd.DataFrame) -> 
         The seed of all rows, if it is not the scenario's own.
     frame
         What :func:`pipesim.whatif.what_if` returned.
+    given
+        The plan that each row simulates; None if each is planned.
     """
     plain = frame.astype(object).where(frame.notna(), None)
+    for column in frame.columns[frame.columns.get_loc("status") :]:
+        if "_usd_per_" in column:
+            plain[column] = [None if value is None else _money(Decimal(repr(value))) for value in plain[column]]
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "whatif",
         "pipesim_version": version("pipesim"),
         "scenario": scenario.name,
         "seed": scenario.seed if seed is None else seed,
-        "inputs": [{"name": file.name, "sha256": file.sha256} for file in scenario.inputs],
+        "inputs": frame.attrs["inputs"],
+        "plan": None if given is None else given.model_dump(),
         "rows": _rows(plain, index=False),
     }
 
@@ -213,7 +219,7 @@ def _traffic_header(kind: str, inputs: Sequence[InputFile]) -> dict[str, Any]:
     }
 
 
-def to_json(report: dict[str, Any]) -> str:
+def to_json(report: dict[str, Any] | list[Any]) -> str:
     """Return a report as text: two spaces of indent, keys in the order in which they are explained, a last newline."""
     return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

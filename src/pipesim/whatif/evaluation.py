@@ -245,4 +245,7 @@ def evaluate(_: str, sweep: str, rows: Sequence[Row], traces: Sequence[str]) -> 
             found.append(worker.evaluate(row))
         except PipesimError as error:
             raise RowError(row.key, str(error)) from None
+        except Exception as error:
+            error.add_note(f"in the row {row.changes | row.plan_changes}")
+            raise
     return found

@@ -32,12 +32,14 @@ import pandas as pd
 
 from pipesim.engine import SimulationResult
 from pipesim.engine.compiled.whole import StageRuns
+from pipesim.engine.quantiles import rank
 from pipesim.engine.stages import total_ns
 from pipesim.errors import invalid
 from pipesim.model import Scenario
 from pipesim.planner import FeasiblePlan, MissedPlan, PlanningResult
 from pipesim.planner.explain import tail
 from pipesim.units import HOURS_PER_MONTH, NS_PER_S, QUANTILE_PATTERN, format_quantile, parse_quantile
+from pipesim.whatif.ranks import Ranks
 
 Kind = Literal["number", "count", "yes or no", "text"]
 _DTYPES: dict[Kind, str] = {"number": "float64", "count": "Int64", "yes or no": "bool", "text": "object"}
@@ -108,6 +110,12 @@ class Answer:
         outcome = simulation.slo_outcome(slo)
         return outcome.misses, outcome.queries, outcome.met
 
+    @cached_property
+    def latencies(self) -> Ranks:
+        """Return the latencies in ns by their rank."""
+        assert self.simulation is not None
+        return Ranks(self.simulation.latency_ns)
+
     @property
     def met(self) -> bool:
         """Return whether all objectives held; not, where there is no plan."""
@@ -159,6 +167,11 @@ class Column:
     kind: Kind
     metric: str
     argument: str = ""
+
+    @property
+    def is_share(self) -> bool:
+        """Return whether its values are from 0 to 1."""
+        return is_share(self.argument.partition(".")[0] if self.metric == "stage" else self.metric)
 
     def of(self, answer: Answer) -> Any:
         """Return the value of an answer."""
@@ -222,11 +235,27 @@ def _columns(name: str, stages: Sequence[str]) -> Iterable[Column]:
     raise invalid("metrics", name, "is not a metric", f"{remedy}Known are {', '.join(known)}")
 
 
+def stage_of(column: str) -> tuple[str, str] | None:
+    """Return the metric and the stage of a column's name; None if it is not told of one stage.
+
+    >>> stage_of("utilisation.a.b"), stage_of("p99.9_latency_s")
+    (('utilisation', 'a.b'), None)
+    """
+    metric, _, stage = column.partition(".")
+    return (metric, stage) if stage and metric in (*_STAGE_KINDS, "cost_usd_per_hour") else None
+
+
+def is_share(metric: str) -> bool:
+    """Return whether the values of a metric are shares: from 0 to 1."""
+    return metric in ("met", "miss_rate", "gap", "utilisation")
+
+
 def _latency(answer: Answer, quantile: str) -> float | None:
     result = answer.simulation
     if result is None or not result.latency_ns.size:
         return None
-    return result.latency_quantile_ns(parse_quantile(quantile)) / NS_PER_S
+    # As SimulationResult.latency_quantile_ns, which sorts all latencies.
+    return answer.latencies[max(1, rank(parse_quantile(quantile), result.latency_ns.size)) - 1] / NS_PER_S
 
 
 def _simulated(value: Callable[[SimulationResult], Any]) -> Callable[[Answer, str], Any]:

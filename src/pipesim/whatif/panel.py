@@ -87,7 +87,7 @@ def explore(scenario: Scenario, plan: Plan | None = None) -> "widgets.VBox":
         answer = find_plan(scenario, verified=False)
         if isinstance(answer, Infeasible | OutOfBudget):
             raise PipesimError(f"explore: no plan was found ({answer.status}); give one, or relax the scenario")
-        plan = answer.simulation.plan
+        plan = answer.plan
     explorer = Explorer(scenario, plan)
     load = scenario.file.traffic.load or 1.0
     style = {"description_width": "12em"}

@@ -2,7 +2,8 @@
 
 A process that lacks what the rows have in common says so, and then it is delivered: about once to each, with any
 executor, however it places its tasks. When a pool of processes breaks because one of them died, the chunks that were
-not finished are handed to a new pool, and this again until :data:`MAX_BREAKS` pools in a row have finished nothing.
+not finished are handed to a new pool, and this again until :data:`MAX_BREAKS` pools in a row have finished nothing. A
+cluster begins its own workers anew; what it gives up is an error.
 """
 
 import multiprocessing
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
+    CancelledError,
     Executor,
     Future,
     ProcessPoolExecutor,
@@ -88,7 +90,7 @@ def results(
     Raises
     ------
     PipesimError
-        If the workers die again and again.
+        If the workers die again and again, or the executor gives up.
     RowError
         For a row that cannot be evaluated.
     """
@@ -109,6 +111,18 @@ def results(
                         "give them more memory, or run these rows alone"
                     ) from error
                 pool, workers = _successor(pool, opened, workers)
+            except Exception as error:
+                if not _is_given_up(error):
+                    raise
+                raise PipesimError(
+                    f"what_if: the executor gave up with {len(left)} of {len(chunks)} parts left; see what became of "
+                    "its workers, and ask again, with out to go on from what is finished"
+                ) from error
+
+
+def _is_given_up(error: Exception) -> bool:
+    """Return whether an executor says that it will not do a task: Dask names it so if all its workers died of it."""
+    return isinstance(error, CancelledError) or type(error).__name__ == "KilledWorker"
 
 
 def _from_pool(

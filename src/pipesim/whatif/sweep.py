@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 from pipesim.errors import InvalidInputError, invalid
-from pipesim.files import MAX_TRACE_BYTES, read_bytes, sha256
+from pipesim.files import MAX_TRACE_BYTES, InputFile, read_bytes, sha256
 from pipesim.model import Plan, Scenario
 from pipesim.model.changes import base_value, check_path, plain, source_of
 from pipesim.model.plan import check_is_plan
@@ -68,8 +68,8 @@ def what_if(
     metrics: Iterable[str] | None = None,
     seeds: Sequence[int] | None = None,
     each_seed: bool = False,
-    method: Method = "search",
-    max_evaluations: int = MAX_EVALUATIONS,
+    method: Method | None = None,
+    max_evaluations: int | None = None,
     executor: Pool = "threads",
     workers: int | None = None,
     out: str | Path | None = None,
@@ -97,13 +97,14 @@ def what_if(
     seeds
         Run each row under each of these seeds, and give means. A column ``NAME`` is then the mean, ``NAME.low`` and
         ``NAME.high`` are its 95 % confidence interval: mean ± t · s / √n with Student's t for n − 1 degrees of freedom,
-        which takes the seeds' values for independent and nearly normal. ``met`` is the share of seeds. A number that
-        any seed lacks is NaN; a text on which seeds differ is ``mixed``, but ``status`` is ``feasible`` where a plan
-        is found under every seed.
+        which takes the seeds' values for independent and nearly normal, cut to what is possible: 0 or more, and at most
+        1 for a share. ``met`` is the share of seeds. A number that any seed lacks is NaN; a text on which seeds differ
+        is ``mixed``, but ``status`` is ``feasible`` where a plan is found under every seed.
     each_seed
         Make each seed a row of its own, with a column ``seed``, in place of means.
     method, max_evaluations
-        As for :func:`pipesim.planner.plan`. The plans are not run again on the reference engine.
+        Of rows that are planned, as for :func:`pipesim.planner.plan`, with its defaults. The plans are not run again on
+        the reference engine.
     executor
         ``threads``, ``processes``, or any executor, such as ``distributed.Client.get_executor()``. If processes die,
         their rows are run again.
@@ -121,6 +122,7 @@ def what_if(
         Columns: one for each path, ``seed`` if each is a row, ``status`` (``met`` or ``missed``; of a planned row what
         :func:`~pipesim.planner.plan` says, such as ``optimal`` or ``infeasible``), and those of the metrics. Numbers
         are float64, counts Int64. Where there is no plan, numbers are missing. Lists and mappings are given as JSON.
+        ``frame.attrs["inputs"]`` lists the files that any row was made from, with ``name`` and ``sha256``.
 
     Raises
     ------
@@ -140,7 +142,10 @@ def what_if(
     0     1  optimal                2.0           2
     1     9  optimal                4.0           4
     """
-    if method not in METHODS:
+    for name, given in (("method", method), ("max_evaluations", max_evaluations)):
+        if plan is not None and given is not None:
+            raise invalid(name, given, "is for looking for plans, and here one is given", "leave it, or the plan")
+    if method is not None and method not in METHODS:
         raise invalid("method", method, "is not known", f"use one of {', '.join(METHODS)}")
     counts: dict[str, Any] = {"max_evaluations": max_evaluations, "workers": workers}
     for name, number in counts.items():
@@ -159,7 +164,7 @@ def what_if(
     check_count(len(rows) * len(given_seeds))
     varied = _varied_frame(scenario, plan, rows, paths)
     expanded = [row if seed is None else {**row, SEED: seed} for row in rows for seed in given_seeds]
-    sweep = _Sweep.of(scenario, plan, expanded, metrics, method, max_evaluations)
+    sweep = _Sweep.of(scenario, plan, expanded, metrics, method or "search", max_evaluations or MAX_EVALUATIONS)
     if seeds is not None:
         repeated = varied.loc[varied.index.repeat(len(given_seeds))].reset_index(drop=True)
         long = pd.concat([repeated, pd.DataFrame({SEED: list(given_seeds) * len(rows)})], axis=1)
@@ -169,8 +174,11 @@ def what_if(
     found = sweep.run(long, executor, workers, store, progress)
     measured = measured_frame(found, sweep.base.columns)
     if seeds is None or each_seed:
-        return pd.concat([long, measured], axis=1)
-    return pd.concat([varied, _over_seeds(measured, sweep.base.columns, len(given_seeds))], axis=1)
+        frame = pd.concat([long, measured], axis=1)
+    else:
+        frame = pd.concat([varied, _over_seeds(measured, sweep.base.columns, len(given_seeds))], axis=1)
+    frame.attrs["inputs"] = [{"name": file.name, "sha256": file.sha256} for file in sweep.inputs]
+    return frame
 
 
 def _checked_seeds(seeds: Sequence[int] | None, paths: Sequence[str], *, each_seed: bool) -> Sequence[int | None]:
@@ -204,7 +212,10 @@ def _own_value(scenario: Scenario, plan: Plan | None, path: str) -> Any:
     is_of_plan, stage, name = _plan_path(path, plan)
     if is_of_plan and plan is not None and stage in plan.stages:
         return getattr(plan.stages[stage], name, None)
-    return None if is_of_plan else base_value(scenario, path)
+    if is_of_plan:
+        return None
+    value = base_value(scenario, path)
+    return 1.0 if value is None and path in ("load", "traffic.load") else value
 
 
 def _plan_path(path: str, plan: Plan | None) -> tuple[bool, str, str]:
@@ -246,6 +257,8 @@ class _Sweep:
         For the key of arrivals that are read from files, a scenario that has them.
     checked
         The scenarios and plans of the first rows, which need not be made again in this process.
+    inputs
+        The files that any scenario was made from, or has its arrivals from.
     """
 
     key: str
@@ -253,6 +266,7 @@ class _Sweep:
     chunks: tuple[Chunk, ...]
     scenario_of: Mapping[str, Scenario]
     checked: Mapping[str, tuple[Scenario, Plan | None]]
+    inputs: tuple[InputFile, ...]
 
     @classmethod
     def of(
@@ -272,13 +286,16 @@ class _Sweep:
         scenario_of: dict[str, Scenario] = {}
         checked: dict[str, tuple[Scenario, Plan | None]] = {}
         hashes: dict[Path, str] = {}
+        inputs: dict[InputFile, None] = {}
+        made_by = version("pipesim")
         how = [names, method, max_evaluations] if plan is None else [names]
         for number, changes in enumerate(rows):
             row = _split(changes, plan)
             changed, chosen = asked(unnamed, row)
             stages |= dict.fromkeys(changed.pipeline.stages)
+            inputs |= dict.fromkeys((*changed.inputs, *_traffic_inputs(changed, hashes)))
             content = [*how, _content(changed, hashes), None if chosen is None else chosen.model_dump()]
-            key, trace_key = key_of(version("pipesim"), *content), trace_key_of(changed)
+            key, trace_key = key_of(made_by, *content), trace_key_of(changed)
             run_key = key if chosen is None else run_key_of(changed, chosen)
             together.setdefault(trace_key, {}).setdefault(run_key, []).append((number, row._replace(key=key)))
             if len(checked) < MOST_CHECKED:
@@ -295,7 +312,7 @@ class _Sweep:
         by_number = {number: row.key for chunk in chunks for number, row in zip(chunk.numbers, chunk.rows, strict=True)}
         key = key_of([by_number[number] for number in range(len(rows))], [column.name for column in columns])
         base = Base(scenario, plan, columns, method, max_evaluations)
-        return cls(key, base, tuple(chunks), scenario_of, checked)
+        return cls(key, base, tuple(chunks), scenario_of, checked, tuple(inputs))
 
     def run(
         self,
@@ -354,12 +371,20 @@ def _split(changes: Mapping[str, Any], plan: Plan | None) -> Row:
 def _content(scenario: Scenario, hashes: dict[Path, str]) -> list[Any]:
     """Return all that decides what becomes of a scenario: its document, and the content of the files that it names."""
     source = source_of(scenario)
-    for path in scenario.traffic_files.paths.values():
-        if path not in hashes:
-            hashes[path] = sha256(read_bytes(path, MAX_TRACE_BYTES))
-    files = {reference: hashes[path] for reference, path in scenario.traffic_files.paths.items()}
-    named = [[file.name, file.sha256] for file in scenario.inputs if file not in source.inputs]
-    return [source.document.data, [[*figure, value] for figure, value in source.latencies.items()], named, files]
+    named = [file for file in scenario.inputs if file not in source.inputs]
+    files = [[file.name, file.sha256] for file in (*named, *_traffic_inputs(scenario, hashes))]
+    return [source.document.data, [[*figure, value] for figure, value in source.latencies.items()], files]
+
+
+def _traffic_inputs(scenario: Scenario, hashes: dict[Path, str]) -> list[InputFile]:
+    """Return the files that the arrivals of a scenario are read from; `hashes` keeps what their bytes have."""
+    found = []
+    for reference, path in scenario.traffic_files.paths.items():
+        if reference not in scenario.traffic_files.recipes:  # which are among the inputs
+            if path not in hashes:
+                hashes[path] = sha256(read_bytes(path, MAX_TRACE_BYTES))
+            found.append(InputFile.hashed(reference, hashes[path]))
+    return found
 
 
 def _over_seeds(measured: pd.DataFrame, columns: Sequence[Column], seeds: int) -> pd.DataFrame:
@@ -377,7 +402,9 @@ def _over_seeds(measured: pd.DataFrame, columns: Sequence[Column], seeds: int) -
         found[column.name] = mean
         if column.kind != "yes or no":
             half = factor * numbers.std(axis=1, ddof=1) / math.sqrt(seeds) if seeds > 1 else np.full(mean.size, np.nan)
-            found[f"{column.name}.low"], found[f"{column.name}.high"] = mean - half, mean + half
+            most = 1.0 if column.is_share else math.inf
+            found[f"{column.name}.low"] = np.maximum(mean - half, 0.0)
+            found[f"{column.name}.high"] = np.minimum(mean + half, most)
     return pd.DataFrame(found)
 
 

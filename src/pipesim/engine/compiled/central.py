@@ -1,5 +1,7 @@
 """One queue for all replicas of a stage."""
 
+import numpy as np
+
 from pipesim.engine.compiled.flow import Flow, Indices, Integers
 from pipesim.engine.compiled.jit import kernel
 from pipesim.engine.compiled.server import (
@@ -57,15 +59,15 @@ def serve_central(
         start, due = max(ring[head, IDLE_SINCE], at_ns[group]), at_ns[group] + delay_ns
         full, last = position + limit, group
         if server.is_window or start < due:
-            while end[last] < full and last + 1 < groups and at_ns[last + 1] <= due:
+            while end[np.uintp(last)] < full and last + 1 < groups and at_ns[np.uintp(last + 1)] <= due:
                 last += 1
             start = max(start, at_ns[last] if end[last] >= full else due)
         if not server.is_window:
-            while end[last] < full and last + 1 < groups and at_ns[last + 1] <= start:
+            while end[np.uintp(last)] < full and last + 1 < groups and at_ns[np.uintp(last + 1)] <= start:
                 last += 1
         if start >= until_ns:
             break
-        stop = min(int(end[last]), full)
+        stop = min(int(end[np.uintp(last)]), full)
         if is_plain:
             finish = start + luck.service_ns[stop - position]
         else:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipesim.engine.compiled.jit import kernel
-from pipesim.engine.compiled.memory import empty
+from pipesim.engine.compiled.memory import concatenated, empty
 
 Integers = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int32]
@@ -84,12 +84,11 @@ def joined_flows(flows: Sequence[Flow]) -> Flow:
     """Return flows one after the other: `end` counts on, the times of each begin anew."""
     if len(flows) == 1:
         return flows[0]
-    before = np.cumsum([0] + [flow.item.size for flow in flows[:-1]]).astype(np.int32)
-    return Flow(
-        np.concatenate([flow.at_ns for flow in flows]),
-        np.concatenate([flow.end + shift for flow, shift in zip(flows, before, strict=True)]),
-        np.concatenate([flow.item for flow in flows]),
-    )
+    end, groups, items = concatenated([flow.end for flow in flows]), 0, 0
+    for flow in flows:
+        end[groups : groups + flow.end.size] += np.int32(items)
+        groups, items = groups + flow.end.size, items + flow.item.size
+    return Flow(concatenated([flow.at_ns for flow in flows]), end, concatenated([flow.item for flow in flows]))
 
 
 @kernel

@@ -1,20 +1,20 @@
 """Large buffers that are used again.
 
-The operating system hands out memory page by page when it is first touched, and for runs of millions of queries that
-can take longer than the kernels do. So the memory of a large array goes back to a pool when the last view of it is
+The operating system hands out memory page by page when it is first touched, and that can take longer than the kernels
+do. So the memory of a large array goes back to a pool when the last view of it is
 gone, and the next run takes it from there. The pool is bounded; what is above goes back to the system.
 """
 
 import heapq
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-MIN_BYTES = 1 << 20
-"""Smaller arrays are left to numpy, which does as well."""
+MIN_BYTES = 1 << 16
+"""Smaller arrays are left to numpy, which does as well: the C library keeps what is small for itself."""
 MAX_BYTES = 1 << 30
 """The most that the pool keeps: address space, of which only what was touched is memory."""
 
@@ -74,3 +74,8 @@ def empty(count: int, dtype: "type[np.int64] | type[np.int32]") -> npt.NDArray[A
     # Sizes are rounded up to an eighth of a power of two, so that runs of slightly different sizes share memory.
     step = 1 << (size.bit_length() - 4)
     return np.asarray(_Block(_POOL.take(-(-size // step) * step), count, kind))
+
+
+def concatenated(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return a copy of arrays of one type, int64 or int32, one after the other."""
+    return np.concatenate(arrays, out=empty(sum(array.size for array in arrays), arrays[0].dtype.type))

@@ -8,7 +8,7 @@ import numpy as np
 from pipesim.engine.compiled.admission import admitted
 from pipesim.engine.compiled.flow import AT_ONCE, NEVER, Flow, Integers
 from pipesim.engine.compiled.jit import kernel
-from pipesim.engine.compiled.memory import empty
+from pipesim.engine.compiled.memory import concatenated, empty
 from pipesim.engine.compiled.records import StageRecord
 from pipesim.engine.compiled.server import note_finishes
 from pipesim.engine.compiled.stage import serve
@@ -40,7 +40,7 @@ def arrivals_at(index: int, deliveries: Deliveries, departures: Mapping[int, Flo
     if not routes.upstream:
         return Flow(*deliveries.arrivals)
     flows = [departures[stage].delayed(delay) for stage, delay in zip(routes.upstream, routes.delay_ns, strict=True)]
-    routes = replace(routes, expected=routes.expected.copy())
+    routes = replace(routes, expected=concatenated([routes.expected]))
     return admitted(flows, routes, deliveries.items[index], NEVER)[0]
 
 

@@ -47,7 +47,7 @@ def at_load(question: Question, factor: Factor) -> Question:
         If `factor` is not a finite number above 0, or the traffic would last too long.
     """
     load = float(_checked("load", factor))
-    return _on_each(question, lambda workload: Workload.of(workload.scenario, compress_time(workload.trace, load)))
+    return _on_each(question, lambda workload: workload.at(workload.scenario, compress_time(workload.trace, load)))
 
 
 def _on_each(question: Question, change: Callable[[Workload], Workload]) -> Question:

@@ -31,7 +31,9 @@ def compressed(trace: ArrivalTrace, factor: float, field: str, value: float) -> 
     """Return :func:`compress_time` for a factor that follows from a field of another name."""
     if trace.duration_ns / factor >= LONGEST_NS:
         raise invalid(field, value, "stretches the trace beyond 146 years", "use a larger value")
-    times = np.rint(trace.times_ns / factor).astype(np.int64)
+    exact = trace.times_ns / factor
+    times = np.rint(exact, out=exact).astype(np.int64)
+    times.flags.writeable = False  # so that the trace takes them as they are
     duration_ns = round(trace.duration_ns / factor)
     return ArrivalTrace(times, duration_ns, trace.epoch_ns, trace.attributes, trace.inputs)
 
