@@ -1,5 +1,5 @@
 # make demo: install and plan the social-media scenario.   make test: install and run the tests.
-.PHONY: demo test check coverage bench bench-planner bench-traces bench-whatif gallery clean
+.PHONY: demo notebook strip-notebooks test check check-examples coverage bench bench-planner bench-traces bench-whatif bench-check gallery clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -26,6 +26,19 @@ demo: $(VENV)/installed
 	@echo "The plan that was written, simulated again:"
 	$(BIN)/pipesim simulate $(SCENARIO) --plan out/plan.yaml
 
+# LAB has options of JupyterLab: make notebook LAB="--no-browser --port=9000"
+notebook: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --group notebook
+	$(BIN)/jupyter lab --FileContentsManager.preferred_dir=notebooks $(LAB)
+
+# Notebooks as they are stored: without outputs, with no metadata but the kernel and the tests' parameters.
+CLEAR := --ClearMetadataPreprocessor
+strip-notebooks: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --group notebook
+	$(BIN)/jupyter nbconvert --log-level=WARN --clear-output $(CLEAR).enabled=True \
+		$(CLEAR).preserve_nb_metadata_mask=kernelspec $(CLEAR).preserve_cell_metadata_mask=tags \
+		$(CLEAR).preserve_cell_metadata_mask=small notebooks/*.ipynb
+
 test: $(VENV)/developing
 	$(BIN)/pytest -n auto
 
@@ -34,6 +47,10 @@ check: $(VENV)/developing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What the examples cost and how fast they are, against the baseline: all is evaluated anew, as pipesim itself may change.
+check-examples: $(VENV)/installed
+	$(BIN)/pipesim check --recheck --seeds 2
 
 # The kernels as plain Python, so that what no test reaches in them is seen.
 coverage: $(VENV)/developing
@@ -58,6 +75,10 @@ bench-traces: $(VENV)/installed
 bench-whatif: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python benchmarks/whatif.py
+
+bench-check: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python benchmarks/check.py
 
 clean:
 	rm -rf $(VENV) out

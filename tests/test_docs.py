@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from walkthrough import performed
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -85,3 +87,10 @@ def test_what_the_planners_page_says_can_be_asked_can_be_asked(
         answer = pipesim(*arguments)
         assert (program, answer.err) == ("pipesim", ""), line
         assert answer.code == 0 or "held out it MISSES" in answer.out, line
+
+
+@pytest.mark.slow
+def test_the_check_from_end_to_end_is_as_it_is_told(tmp_path: Path) -> None:
+    told = (ROOT / "docs" / "check-walkthrough.md").read_text()
+    (place := tmp_path / "plates").mkdir()
+    assert performed(told, place) == told

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipesim.errors import FileFormatError, invalid
+from pipesim.errors import FileFormatError, InvalidInputError, invalid
+from pipesim.limits import LIMITS
 
 LIBRARY_PREFIX = "library:"
-MAX_DOCUMENT_BYTES = 1 << 20
-"""A scenario, plan or price file holds at most 1 MiB."""
-MAX_TABLE_BYTES = 1 << 30
-"""A profile file holds at most 1 GiB, after it is expanded."""
-MAX_TRACE_BYTES = 5 << 28
-"""A trace file holds at most 1.25 GiB, after it is expanded: a week of requests to a large service."""
+MAX_DOCUMENT_BYTES = LIMITS.document_bytes
+"""A scenario, plan, price or recipe file holds at most this, 1 MiB."""
+MAX_TABLE_BYTES = LIMITS.table_bytes
+"""A profile file holds at most this, after it is expanded: 16 MiB."""
+MAX_TRACE_BYTES = LIMITS.trace_bytes
+"""A trace file holds at most this, after it is expanded: 1.25 GiB."""
 
 _LIBRARY_FOLDERS = {
     "profiles": ("profiles", (".csv",)),
@@ -70,7 +71,8 @@ class Workspace:
     folder
         The folder that relative paths start from: the one that holds the scenario file.
     root
-        The folder that no path may leave, symbolic links followed; ``None`` lets paths lead anywhere.
+        The folder that no path may leave, symbolic links followed, and whose ``.git`` none may enter; ``None`` lets
+        paths lead anywhere.
     """
 
     folder: Path
@@ -82,8 +84,7 @@ class Workspace:
         folder = path.resolve()
         if not folder.is_dir():
             folder = folder.parent
-        repository = next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), folder)
-        return cls(folder, None if allow_outside else repository)
+        return cls(folder, None if allow_outside else _repository(folder) or folder)
 
     def locate(self, reference: str, where: str, library: LibraryKind) -> Path:
         """Return the file that `reference` names: ``library:NAME`` or a path relative to the scenario's folder.
@@ -96,7 +97,7 @@ class Workspace:
         if reference.startswith(LIBRARY_PREFIX):
             return _locate_in_library(reference, where, library)
         path = resolved(self.folder / reference)
-        if path is not None and self.root is not None and not path.is_relative_to(self.root):
+        if path is not None and self.root is not None and not _holds(self.root, path):
             raise invalid(
                 where, reference, "leads out of the workspace", "copy the file into it or pass --allow-outside"
             )
@@ -115,17 +116,64 @@ def resolved(path: Path) -> Path | None:
     return target
 
 
-def check_input(path: Path, where: str, remedy: str) -> None:
-    """Check that a file is there.
+def check_input(path: Path, where: str, remedy: str, *, allow_outside: bool = False) -> None:
+    """Check that a file which the user names is there.
 
     Raises
     ------
     InvalidInputError
-        With `where` and `remedy`, if it is not.
+        With `where` and `remedy`, if it is not; or as :func:`check_links`, unless `allow_outside`.
     """
     file = resolved(path)
     if file is None or not file.is_file():
         raise invalid(where, str(path), "is not a file", remedy)
+    if not allow_outside:
+        check_links(path, where)
+
+
+def check_links(path: Path, where: str) -> None:
+    """Check that no symbolic link on the way to a path leads out of the repository that holds the link.
+
+    The user may name any file. But a link in a repository is the work of whoever wrote the repository, and is not to
+    show, or to replace, what is beside it or in its ``.git``.
+
+    Raises
+    ------
+    InvalidInputError
+        With `where`, if one does.
+    """
+    here = Path(path.anchor) if path.is_absolute() else Path.cwd()
+    for part in path.parts[1 if path.is_absolute() else 0 :]:
+        step, target = here / part, resolved(here / part)
+        if target is None:
+            return
+        repository = _repository(here) if step.is_symlink() else None
+        if repository is not None and not _holds(repository, target):
+            rule = "is, or passes through, a link that leads out of its repository"
+            raise invalid(where, str(path), rule, "give the path that it leads to, if that is what you want")
+        here = target
+
+
+def check_not_configured(name: str, library: str) -> None:
+    """Check that the working folder, which may be a stranger's, holds no file that a library takes its settings from.
+
+    Raises
+    ------
+    InvalidInputError
+        If it does.
+    """
+    if Path(name).is_file():
+        raise InvalidInputError(f"in this folder would set up {library}; work in another folder, or remove it", name)
+
+
+def _repository(folder: Path) -> Path | None:
+    """Return the repository that holds a folder, if one does."""
+    return next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), None)
+
+
+def _holds(root: Path, path: Path) -> bool:
+    """Return whether a path is in a folder, and not in what git keeps there, such as credentials."""
+    return path.is_relative_to(root) and ".git" not in map(str.lower, path.relative_to(root).parts)
 
 
 def library_folder() -> Path:
@@ -202,8 +250,10 @@ def check_output(path: Path, where: str = "output") -> Path:
     Raises
     ------
     InvalidInputError
-        With `where`, if `path` is a folder or device, or lies in no folder that can be written to.
+        With `where`, if `path` is a folder or device, or lies in no folder that can be written to; or as
+        :func:`check_links`.
     """
+    check_links(path, where)
     target = resolved(path)
     if target is None or (target.exists() and not target.is_file()):
         raise invalid(where, str(path), "is not a file", "name a file to make or replace")

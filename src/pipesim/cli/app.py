@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipesim.cli import export, trace
+from pipesim.cli import baseline, export, trace
+from pipesim.cli.check import check
+from pipesim.cli.comment import comment
 from pipesim.cli.options import (
     MAX_EVALUATIONS,
     NOT_MET,
@@ -42,6 +44,9 @@ app = typer.Typer(
 )
 app.add_typer(trace.app, name="trace")
 app.add_typer(export.app, name="export")
+app.add_typer(baseline.app, name="baseline")
+app.command()(check)
+app.command()(comment)
 app.command()(report)
 app.command()(sensitivity)
 app.command()(whatif)
@@ -265,19 +270,24 @@ def simulate(
 
 @app.command()
 def schema(
-    what: Annotated[str, typer.Argument(help="Which file: scenario, plan or prices.")] = "scenario",
+    what: Annotated[
+        str, typer.Argument(help="Which file: scenario, plan, prices, or report (of pipesim check).")
+    ] = "scenario",
 ) -> None:
     """Print the JSON Schema of a file, for editors and checkers."""
     import json
 
+    from pipesim.check.report import CheckReport
     from pipesim.errors import invalid
     from pipesim.model import Catalogue, Plan
     from pipesim.model import ScenarioFile as File
 
-    kinds: dict[str, Any] = {"scenario": File, "plan": Plan, "prices": Catalogue}
+    kinds: dict[str, Any] = {"scenario": File, "plan": Plan, "prices": Catalogue, "report": CheckReport}
     if what not in kinds:
         raise invalid("schema", what, "is not a file of pipesim", f"use one of {', '.join(kinds)}")
-    document = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | kinds[what].model_json_schema()
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | kinds[what].model_json_schema(
+        mode="serialization" if what == "report" else "validation"
+    )
     typer.echo(json.dumps(document, indent=2))
 
 

@@ -47,12 +47,13 @@ def report(
     from pipesim.cli.screen import working
     from pipesim.engine import Workload, simulate
     from pipesim.errors import invalid, printable
-    from pipesim.files import write_atomically
+    from pipesim.files import check_not_configured, write_atomically
     from pipesim.model import load_scenario, read_plan
     from pipesim.planner import plan as find_plan
     from pipesim.planner.sensitivity.study import Study, study
     from pipesim.report import document, html_page, markdown
 
+    check_not_configured("matplotlibrc", "matplotlib")
     if out.suffix not in ENDINGS:
         raise invalid("--out", str(out), "has an ending that is not known", f"use one of {', '.join(ENDINGS)}")
     if static and out.suffix != ".html":

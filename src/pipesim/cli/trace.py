@@ -72,7 +72,10 @@ def plot(
     """Draw traffic on one page: rate over time, gaps, index of dispersion, envelope and autocorrelation."""
     from pipesim.cli.options import check_outputs
     from pipesim.errors import invalid
-    from pipesim.files import write_atomically
+    from pipesim.files import check_not_configured, write_atomically
+
+    check_not_configured("matplotlibrc", "matplotlib")
+
     from pipesim.plot import IMAGE_FORMATS, image, trace_figure
     from pipesim.traces import overview
 

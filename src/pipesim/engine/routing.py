@@ -14,14 +14,15 @@ import numpy.typing as npt
 from scipy.special import pdtr
 
 from pipesim.errors import invalid
+from pipesim.limits import LIMITS
 from pipesim.model import Pipeline
 from pipesim.model.fields import MAX_FAN_OUT
 from pipesim.model.pipeline import Edge, FanOut, PoissonFanOut, WeightedFanOut
 from pipesim.streams import Streams
 from pipesim.traces import ArrivalTrace
 
-MAX_ITEMS = 50_000_000
-"""The most items that the stages of one run may serve, all together."""
+MAX_ITEMS = LIMITS.items
+"""The most items that the stages of one run may serve, all together: 50 million."""
 
 Counts = npt.NDArray[np.int64]
 _NO_COUNTS: Counts = np.zeros(0, dtype=np.int64)

@@ -35,7 +35,7 @@ from pipesim.model.validation import validated
 from pipesim.model.yaml_document import Place, YamlDocument, parse_yaml, plain_document
 
 
-def load_scenario(path: str | Path, *, allow_outside: bool = False) -> Scenario:
+def load_scenario(path: str | Path, *, allow_outside: bool = False, root: Path | None = None) -> Scenario:
     """Return the scenario in a file, with all files that it names read and checked.
 
     Parameters
@@ -44,6 +44,8 @@ def load_scenario(path: str | Path, *, allow_outside: bool = False) -> Scenario:
         The scenario file; the paths in it are relative to its folder.
     allow_outside
         Let paths lead out of the workspace: the repository that holds the file, else its folder.
+    root
+        The folder to take for the workspace, if it is neither.
 
     Raises
     ------
@@ -51,10 +53,12 @@ def load_scenario(path: str | Path, *, allow_outside: bool = False) -> Scenario:
         With file, line, field, value, rule and remedy of the first problem.
     """
     path = Path(path)
-    check_input(path, "scenario", "give the path of a scenario file, or run pipesim init")
+    check_input(path, "scenario", "give the path of a scenario file, or run pipesim init", allow_outside=allow_outside)
     content = read_bytes(path, MAX_DOCUMENT_BYTES)
     document = parse_yaml(decode_text(content, path.name), path.name)
     workspace = Workspace.around(path, allow_outside=allow_outside)
+    if root is not None and not allow_outside:
+        workspace = replace(workspace, root=root.resolve())
     return scenario_of(Source(document, workspace, (InputFile.of(path.name, content),)))
 
 
@@ -181,7 +185,7 @@ def load_traffic(path: str | Path, *, allow_outside: bool = False) -> tuple[Traf
         As :func:`load_scenario`, of the field ``traffic`` alone.
     """
     path = Path(path)
-    check_input(path, "traffic", "give the path of a trace, a scenario or a recipe")
+    check_input(path, "traffic", "give the path of a trace, a scenario or a recipe", allow_outside=allow_outside)
     document = parse_yaml(decode_text(read_bytes(path, MAX_DOCUMENT_BYTES), path.name), path.name)
     known = ("traffic", "seed")
     if isinstance(document.data, dict):

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
-import yaml
 from pydantic import BeforeValidator, Field
 
 from pipesim.errors import invalid
@@ -14,6 +13,7 @@ from pipesim.model.fields import BatchSize, Model, Name, Replicas
 from pipesim.model.hardware import Catalogue
 from pipesim.model.validation import validated
 from pipesim.model.yaml_document import parse_yaml
+from pipesim.model.yaml_text import yaml_text
 
 
 def _one_hardware(value: Any) -> Any:
@@ -92,8 +92,13 @@ class Plan(Model):
         return plan_html(self)
 
     def to_yaml(self) -> str:
-        """Return the plan as the text of a plan file."""
-        return yaml.safe_dump(self.model_dump(), sort_keys=False)
+        """Return the plan as the text of a plan file.
+
+        >>> plan = Plan(stages={"1e3": StagePlan(hardware="null", replicas=2)})
+        >>> validated(Plan, parse_yaml(plan.to_yaml(), "plan")) == plan
+        True
+        """
+        return yaml_text(self.model_dump())
 
 
 def check_is_plan(plan: object) -> None:

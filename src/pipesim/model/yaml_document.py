@@ -13,7 +13,8 @@ Place = tuple[str | int, ...]
 
 _MAX_DIGITS = 40
 _MAX_DEPTH = 32
-_MAX_VALUES = 20_000
+MAX_VALUES = 20_000
+"""A document holds at most this many values, unless its reader says otherwise."""
 _LONGEST_NAME = 65
 # The core schema of YAML 1.2 (section 10.3.2): `1e3` is a number, `010` is ten, `yes` is a string.
 _NULL = re.compile(r"null|Null|NULL|~|")
@@ -60,7 +61,7 @@ class YamlDocument:
         return YamlDocument(self.name, _with_value(self.data, place, value), lines, from_file=False)
 
 
-def parse_yaml(text: str, name: str) -> YamlDocument:
+def parse_yaml(text: str, name: str, *, max_values: int = MAX_VALUES) -> YamlDocument:
     """Return the document in `text`; aliases, anchors, tags and duplicate keys are refused.
 
     Raises
@@ -69,7 +70,7 @@ def parse_yaml(text: str, name: str) -> YamlDocument:
         With the line, if `text` is not one such document.
     """
     try:
-        root = yaml.compose(text, Loader=_PlainLoader)
+        root = _PlainLoader(text, max_values).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
@@ -116,14 +117,17 @@ def _number(data: Any, place: Place, lines: dict[Place, int]) -> None:
 class _PlainLoader(yaml.SafeLoader):
     """Composes a bounded number of nodes without aliases and leaves the meaning of scalars to :func:`_scalar`."""
 
-    values = 0
+    def __init__(self, text: str, max_values: int) -> None:
+        super().__init__(text)
+        self.values, self.max_values = 0, max_values
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         self.values += index is not None  # a key has no index
-        if self.values > _MAX_VALUES:
+        if self.values > self.max_values:
             raise yaml.MarkedYAMLError(
-                problem=f"it holds more than {_MAX_VALUES:,} values, which is the limit", problem_mark=event.start_mark
+                problem=f"it holds more than {self.max_values:,} values, which is the limit",
+                problem_mark=event.start_mark,
             )
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise yaml.MarkedYAMLError(

@@ -4,8 +4,12 @@ import csv
 import gzip
 import io
 
+from pipesim.errors import invalid
 from pipesim.traces.arrivals import ArrivalTrace
-from pipesim.units import NS_PER_S
+from pipesim.units import NS_PER_S, NUMBER
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+"""What makes a text a formula to a spreadsheet, which runs it (https://owasp.org/www-community/attacks/CSV_Injection)."""
 
 
 def trace_csv(trace: ArrivalTrace, *, compress: bool = False) -> bytes:
@@ -14,7 +18,17 @@ def trace_csv(trace: ArrivalTrace, *, compress: bool = False) -> bytes:
     >>> import numpy as np
     >>> trace_csv(ArrivalTrace(np.array([0, 1_500_000_000]), 2_000_000_000))
     b'arrival_s\n0.000000000\n1.500000000\n'
+
+    Raises
+    ------
+    InvalidInputError
+        If an attribute holds a text that a spreadsheet takes for a formula. It is not made harmless by another letter
+        before it, for it would be another value then.
     """
+    for name, values in trace.attributes.items():
+        for value in [] if values.dtype.kind in "biuf" else values.tolist():
+            if str(value).startswith(_FORMULA_STARTS) and not NUMBER.fullmatch(str(value)):
+                raise invalid(name, value, "is a formula to a spreadsheet that opens a CSV file", "write .parquet")
     arrival = (f"{time // NS_PER_S}.{time % NS_PER_S:09d}" for time in trace.times_ns.tolist())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

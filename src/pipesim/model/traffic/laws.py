@@ -8,13 +8,14 @@ import numpy as np
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from pipesim.errors import InvalidInputError, invalid
+from pipesim.limits import LIMITS
 from pipesim.model.fields import MAX_SCV, MIN_QPS, Listed, Model, PositiveDuration, Qps, Scv, Share, sequence
 from pipesim.model.traffic.curves import Curve, Rate, RateCurve
 from pipesim.model.traffic.modulation import Burst, Modulation, Periods
 from pipesim.units import MAX_DURATION_NS, NS_PER_S
 
-MAX_QUERIES = 50_000_000
-"""The most queries that a trace may hold in memory."""
+MAX_QUERIES = LIMITS.queries
+"""The most queries that a trace may hold in memory: 50 million."""
 MAX_QUERIES_IN_PIECES = 10_000_000_000
 """The most queries that may be generated and simulated piece by piece."""
 MAX_SWITCHES = 100_000_000

@@ -3,9 +3,8 @@
 import textwrap
 from typing import Any
 
-import yaml
-
 from pipesim.errors import printable
+from pipesim.model.yaml_text import yaml_text
 from pipesim.traces.fit.document import duration_text
 from pipesim.traces.fit.result import Fit
 from pipesim.units import format_duration
@@ -21,7 +20,7 @@ def recipe_yaml(fit: Fit) -> str:
     """
     header = [f"# {line}".rstrip() for line in _header(fit)]
     document = {"traffic": traffic_document(fit)}
-    text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=_LINE, allow_unicode=True)
+    text = yaml_text(document, default_flow_style=None, width=_LINE, allow_unicode=True)
     return "\n".join(header) + "\n" + text
 
 
