@@ -667,6 +667,7 @@ def check_search(
             assert facts_of(whole) == facts_of(plan(problem.workload, threads=2))
 
 
+@pytest.mark.slow
 @settings(PARITY, max_examples=40)
 @given(problems(), SEARCHES, st.lists(st.integers(1, 40), max_size=2), st.booleans(), st.booleans())
 def test_the_search_finds_the_cheapest_plan_and_claims_nothing_that_is_not_so(

@@ -201,6 +201,7 @@ def test_a_plan_that_missed_before_is_no_regression(shop: Path) -> None:
     assert (found.met_before, found.met_now, found.verdict) == (False, False, "warn")
 
 
+@pytest.mark.slow
 def test_a_new_scenario_warns_and_keeps_budgets(shop: Path) -> None:
     shutil.copy("shop.yaml", "other.yaml")
     repository = Repository.of([Path("other.yaml")])
@@ -216,6 +217,7 @@ def test_a_baseline_that_was_stale_already_is_noticed(shop: Path, base: Path) ->
     assert any("stale already" in note for note in checked(base_dir=base).notes)
 
 
+@pytest.mark.slow
 def test_entries_of_files_that_are_gone_are_noticed_and_dropped(shop: Path) -> None:
     shutil.copy("shop.yaml", "other.yaml")
     Repository.of([Path("other.yaml")]).update(seeds=SEEDS)
@@ -227,6 +229,7 @@ def test_entries_of_files_that_are_gone_are_noticed_and_dropped(shop: Path) -> N
     assert repository.check().baseline.notes == ()
 
 
+@pytest.mark.slow
 def test_rules_are_those_of_the_old_files(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     make_repository(folder)
     Path("pipesim.toml").write_text('[check]\nscenarios = ["*shop.yaml"]\nfail_if = ["cost:+1%"]\n')

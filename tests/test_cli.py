@@ -141,6 +141,7 @@ def test_no_output_replaces_any_of_the_scenarios_that_traffic_is_taken_from(pipe
         assert Path(name).read_text() == starter.read_text()
 
 
+@pytest.mark.slow
 def test_the_fastest_plan_for_an_amount(pipesim: Pipesim, starter: Path) -> None:
     cost = float(json.loads(pipesim("plan", starter, "--json").out)["cost_usd_per_hour"])
     shown = pipesim("plan", starter, "--max-cost", 2 * cost, "--fastest")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from build import MS, make_plan, make_scenario, make_trace
@@ -322,7 +322,7 @@ def with_windows(case: Case, quantile: str, bound_ms: int, windows: int, of_clas
 windowed_cases = st.builds(with_windows, cases(), quantiles, st.integers(1, 60), st.integers(1, 9), st.booleans())
 
 
-@PARITY
+@settings(PARITY, max_examples=150)
 @given(windowed_cases)
 def test_an_objective_with_windows_holds_when_it_holds_in_each(case: Case) -> None:
     result = case.result
@@ -337,7 +337,7 @@ def test_an_objective_with_windows_holds_when_it_holds_in_each(case: Case) -> No
     assert outcome.miss_rate == max(shares, default=0.0)
 
 
-@PARITY
+@settings(PARITY, max_examples=150)
 @given(windowed_cases)
 def test_the_limit_that_an_engine_checks_is_the_outcome(case: Case) -> None:
     result = case.result
@@ -351,7 +351,7 @@ def test_the_limit_that_an_engine_checks_is_the_outcome(case: Case) -> None:
         assert least_ns < 0 or replace(limit, bound_ns=least_ns - 1).is_missed(result.latency_ns)
 
 
-@PARITY
+@settings(PARITY, max_examples=150)
 @given(windowed_cases, st.lists(st.integers(0, 40), max_size=3), st.integers(1, 4))
 def test_a_summary_has_the_windows_of_the_whole_run(case: Case, cuts: list[int], parts: int) -> None:
     result = case.result

@@ -59,7 +59,7 @@ def test_pieces_make_up_the_whole(case: Case, cuts: list[int]) -> None:
     assert_pieces_make_up(run_in_pieces(case, cuts), run_reference(case.inputs))
 
 
-@PARITY
+@settings(PARITY, max_examples=150)
 @given(delays.flatmap(lambda delay: cases(longest_delay=delay)))
 def test_every_query_may_be_a_piece_of_its_own(case: Case) -> None:
     assert_pieces_make_up(run_in_pieces(case, list(range(1, len(case.trace)))), run_reference(case.inputs))

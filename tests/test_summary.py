@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from build import MS, make_plan, make_scenario, make_trace
@@ -104,7 +104,7 @@ def assert_hardly_above(found: "pd.Series[float]", exact: "pd.Series[float]") ->
     assert ((exact <= found) & (found <= exact * (1 + RESOLUTION) + 1e-9)).all()
 
 
-@PARITY
+@settings(PARITY, max_examples=150)
 @given(cases(), st.lists(st.integers(0, 40), max_size=4), st.sampled_from([MS, 7 * MS, 10**12]))
 def test_a_summary_is_that_of_the_whole_run(case: Case, cuts: list[int], interval_ns: int) -> None:
     pieces = pieces_of(case.trace, cuts)

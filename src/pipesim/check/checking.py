@@ -11,32 +11,21 @@ from pipesim.check.attribution import players_of, shapley
 from pipesim.check.baseline import Entry, Measured
 from pipesim.check.changes import described_changes, relative_to
 from pipesim.check.comparing import Side, compared
+from pipesim.check.costs import changed_costs, exact_before, exact_now, new_costs, prices_between, unchanged_costs
 from pipesim.check.evaluation import Evaluation
-from pipesim.check.fields import VERDICTS, Part, Verdict
-from pipesim.check.measures import measured, seeds_from
-from pipesim.check.parts import WHOLE, Item, changed_items, differing_items, files_of, hashes_of, mixed, prices_of
-from pipesim.check.report import (
-    BaselineNote,
-    CheckReport,
-    Costs,
-    Effect,
-    MetricChange,
-    Outcome,
-    Price,
-    ScenarioCheck,
-    StageChange,
-)
+from pipesim.check.fields import Part, Verdict
+from pipesim.check.measures import SEEDS, measured, seeds_from
+from pipesim.check.parts import WHOLE, Item, changed_items, differing_items, hashes_of, mixed, prices_of
+from pipesim.check.report import BaselineNote, CheckReport, Costs, Effect, MetricChange, ScenarioCheck, StageChange
 from pipesim.check.thresholds import Rule
-from pipesim.check.wording import change, value
+from pipesim.check.verdicts import MISSED_BEFORE, TAMPERED, UPDATE, judged, notes_on, verdict_on, why_none, worst
 from pipesim.errors import InvalidInputError
 from pipesim.model import Plan, Scenario
-from pipesim.planner import Infeasible
 from pipesim.planner.planning import MAX_EVALUATIONS
 from pipesim.units import NS_PER_S
 
-SEEDS = 8
-"""Under how many seeds a plan is simulated if nothing else is said."""
-UPDATE = "run pipesim baseline update"
+_FEWEST_TO_OFFSET = 2
+"""Changes that can make up for each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,51 +107,8 @@ def check(
     return CheckReport(
         pipesim_version=version("pipesim"),
         baseline=baseline,
-        verdict=_worst([one.verdict for one in checked]),
+        verdict=worst([one.verdict for one in checked]),
         scenarios=tuple(checked),
-    )
-
-
-def entry_of(
-    scenario: Scenario, plan: Plan | None, *, seeds: int = SEEDS, max_evaluations: int = MAX_EVALUATIONS
-) -> Entry:
-    """Return what a baseline says of a scenario.
-
-    Parameters
-    ----------
-    scenario
-        What is asked.
-    plan
-        The plan to commit to; by default the cheapest that meets the objectives.
-    seeds
-        Under how many seeds it is simulated.
-    max_evaluations
-        Tests of plans that the search may take.
-
-    Raises
-    ------
-    FileFormatError, InvalidInputError
-        If the traffic cannot be read, no plan is given and none meets the objectives, or the one given does not fit.
-    """
-    evaluation = Evaluation(scenario, plan, max_evaluations)
-    committed = evaluation.best if plan is None else plan
-    if committed is None:
-        raise InvalidInputError(f"has no plan to commit to: {_why_none(evaluation)}", scenario.name)
-    scenario.check_plan(committed)
-    used = seeds_from(scenario.seed, seeds)
-    return Entry(
-        name=scenario.name,
-        pipesim_version=version("pipesim"),
-        inputs=hashes_of(scenario),
-        files={file.name: file.sha256 for file in files_of(scenario)},
-        prices_usd_per_hour=prices_of(scenario),
-        plan=committed,
-        met=plan is None or evaluation.met,
-        cost_usd_per_hour=committed.cost_usd_per_hour(scenario.catalogue),
-        best_plan=evaluation.best,
-        best_cost_usd_per_hour=evaluation.best_usd_per_hour,
-        seeds=used,
-        measured=measured(scenario, committed, used),
     )
 
 
@@ -185,17 +131,17 @@ class _Check:
         if is_same and not self.recheck:
             return self._unchanged()
         evaluation = Evaluation(scenario, entry.plan, self.max_evaluations)
-        costs, seeds = _costs(entry, evaluation), self._used_seeds()
+        costs, seeds = changed_costs(entry, evaluation), self._used_seeds()
         # What does not fit cannot be simulated: then it is the plan that would run in its place.
         simulated = entry.plan if evaluation.misfit is None else evaluation.best
         samples = None if simulated is None else measured(scenario, simulated, seeds)
-        now = Side(seeds, _exact_now(costs), {} if samples is None else _samples(samples))
+        now = Side(seeds, exact_now(costs), {} if samples is None else _samples(samples))
         metrics = compared(self._side_before(costs), now, self.subject.rules)
         before, differs = self.subject.before, any(metric.change for metric in metrics)
         if before is not None:
             items = differing_items(before, scenario)
         attribution, note = self._attributed(evaluation, costs, items)
-        verdict, reasons = _verdict(entry, evaluation, metrics)
+        verdict, reasons = verdict_on(entry, evaluation, metrics)
         return ScenarioCheck(
             path=self.subject.path,
             name=scenario.name,
@@ -216,20 +162,20 @@ class _Check:
             best_changes=_stage_changes(entry.plan, evaluation.best),
             attribution=attribution,
             attribution_note=note,
-            prices=_prices(entry.prices_usd_per_hour, prices_of(scenario)),
+            prices=prices_between(entry.prices_usd_per_hour, prices_of(scenario)),
             seeds=seeds,
-            notes=(*_notes(entry, evaluation, before), *((_TAMPERED,) if is_same and differs else ())),
+            notes=(*notes_on(entry, evaluation, before), *((TAMPERED,) if is_same and differs else ())),
         )
 
     def _unchanged(self) -> ScenarioCheck:
         """Return what the baseline says: it is what a simulation would find again."""
         entry = self.entry
-        costs = _costs_unchanged(entry)
-        side = Side(entry.seeds, _exact_now(costs), _samples(entry.measured))
+        costs = unchanged_costs(entry)
+        side = Side(entry.seeds, exact_now(costs), _samples(entry.measured))
         metrics = compared(side, side, self.subject.rules)
-        verdict, reasons = _judged(metrics)
+        verdict, reasons = judged(metrics)
         if not entry.met:
-            verdict, reasons = _worst([verdict, "warn"]), (*reasons, _MISSED_BEFORE)
+            verdict, reasons = worst([verdict, "warn"]), (*reasons, MISSED_BEFORE)
         runs = entry.plan if entry.met else entry.best_plan
         return ScenarioCheck(
             path=self.subject.path,
@@ -246,7 +192,7 @@ class _Check:
             best_plan=entry.best_plan,
             plan_changes=_stage_changes(entry.plan, runs),
             best_changes=_stage_changes(entry.plan, entry.best_plan),
-            prices=_prices(entry.prices_usd_per_hour, entry.prices_usd_per_hour),
+            prices=prices_between(entry.prices_usd_per_hour, entry.prices_usd_per_hour),
             seeds=entry.seeds,
         )
 
@@ -260,7 +206,7 @@ class _Check:
         """Return the baseline's side, with the seeds that are used now as far as it has them."""
         seeds, kept = self.entry.seeds, len(self._used_seeds())
         samples = {name: values[:kept] for name, values in _samples(self.entry.measured).items()}
-        return Side(seeds[:kept], _exact_before(costs), samples)
+        return Side(seeds[:kept], exact_before(costs), samples)
 
     def _attributed(
         self, evaluation: Evaluation, costs: Costs, items: Sequence[Item]
@@ -302,28 +248,21 @@ class _Check:
         return tuple(sorted(effects, key=lambda effect: (-abs(effect.usd_per_hour), effect.part, effect.item))), ""
 
 
-_FEWEST_TO_OFFSET = 2
-"""Changes that can make up for each other."""
-_TAMPERED = f"the baseline is not what this program finds for the same inputs: another build made it; {UPDATE}"
-_MISSED_BEFORE = "the committed plan misses an objective, as it did before"
-
-
 def _new(subject: Subject, max_evaluations: int) -> ScenarioCheck:
     """Return what a scenario costs that the baseline does not know."""
     evaluation = Evaluation(subject.scenario, None, max_evaluations)
     best, cost = evaluation.best, evaluation.best_usd_per_hour
-    costs = Costs(before=None, now=cost, committed_before=None, committed_now=None, best_before=None, best_now=cost,
-                  price_effect=None, plan_effect=None)  # fmt: skip
+    costs = new_costs(cost)
     if best is None:
         verdict: Verdict = "infeasible"
-        reasons: tuple[str, ...] = (_why_none(evaluation),)
+        reasons: tuple[str, ...] = (why_none(evaluation),)
         metrics: tuple[MetricChange, ...] = ()
     else:
         seeds = seeds_from(subject.scenario.seed, SEEDS)
         samples = measured(subject.scenario, best, seeds)
-        metrics = compared(None, Side(seeds, _exact_now(costs), _samples(samples)), subject.rules)
-        judged, why = _judged(metrics)
-        verdict, reasons = _worst([judged, "warn"]), (f"it is not in the baseline: {UPDATE}", *why)
+        metrics = compared(None, Side(seeds, exact_now(costs), _samples(samples)), subject.rules)
+        rules_say, why = judged(metrics)
+        verdict, reasons = worst([rules_say, "warn"]), (f"it is not in the baseline: {UPDATE}", *why)
     return ScenarioCheck(
         path=subject.path,
         name=subject.scenario.name,
@@ -334,56 +273,8 @@ def _new(subject: Subject, max_evaluations: int) -> ScenarioCheck:
         costs=costs,
         plan_now=best,
         best_plan=best,
-        prices=_prices({}, prices_of(subject.scenario)),
+        prices=prices_between({}, prices_of(subject.scenario)),
     )
-
-
-def _costs(entry: Entry, evaluation: Evaluation) -> Costs:
-    before, now = _cost_before(entry), evaluation.cost_usd_per_hour
-    catalogue = evaluation.scenario.catalogue
-    priced = all(stage.hardware in catalogue.names for stage in entry.plan.stages.values())
-    committed_now = entry.plan.cost_usd_per_hour(catalogue) if priced else None
-    price_effect = plan_effect = None
-    if committed_now is not None:
-        price_effect = committed_now - entry.cost_usd_per_hour
-        plan_effect = None if before is None or now is None else now - before - price_effect
-    return Costs(
-        before=before,
-        now=now,
-        committed_before=entry.cost_usd_per_hour,
-        committed_now=committed_now,
-        best_before=entry.best_cost_usd_per_hour,
-        best_now=evaluation.best_usd_per_hour,
-        price_effect=price_effect,
-        plan_effect=plan_effect,
-    )
-
-
-def _costs_unchanged(entry: Entry) -> Costs:
-    cost = _cost_before(entry)
-    return Costs(
-        before=cost,
-        now=cost,
-        committed_before=entry.cost_usd_per_hour,
-        committed_now=entry.cost_usd_per_hour,
-        best_before=entry.best_cost_usd_per_hour,
-        best_now=entry.best_cost_usd_per_hour,
-        price_effect=Decimal(0),
-        plan_effect=None if cost is None else Decimal(0),
-    )
-
-
-def _cost_before(entry: Entry) -> Decimal | None:
-    """Return what the plan cost that ran: the committed one if it met the objectives, else the cheapest that did."""
-    return entry.cost_usd_per_hour if entry.met else entry.best_cost_usd_per_hour
-
-
-def _exact_before(costs: Costs) -> dict[str, Decimal | None]:
-    return {"cost": costs.before, "committed_cost": costs.committed_before, "best_cost": costs.best_before}
-
-
-def _exact_now(costs: Costs) -> dict[str, Decimal | None]:
-    return {"cost": costs.now, "committed_cost": costs.committed_now, "best_cost": costs.best_now}
 
 
 def _samples(measured: Measured) -> dict[str, tuple[float, ...]]:
@@ -391,43 +282,6 @@ def _samples(measured: Measured) -> dict[str, tuple[float, ...]]:
     latencies = {name: tuple(ns / NS_PER_S for ns in values) for name, values in measured.latency_ns.items()}
     shares = {"miss_rate": measured.miss_rate, "utilisation": measured.utilisation, "headroom": measured.headroom}
     return {**latencies, **shares}
-
-
-def _verdict(entry: Entry, evaluation: Evaluation, metrics: Sequence[MetricChange]) -> tuple[Verdict, tuple[str, ...]]:
-    """Return the verdict on a scenario that changed, and why it is no pass."""
-    if evaluation.runs is None:
-        return "infeasible", (_why_none(evaluation),)
-    verdict, reasons = _judged(metrics)
-    if evaluation.met:
-        return verdict, reasons
-    if evaluation.misfit is not None:
-        return _worst([verdict, "warn"]), (f"the committed plan no longer fits: {evaluation.misfit}", *reasons)
-    if not entry.met:
-        return _worst([verdict, "warn"]), (_MISSED_BEFORE, *reasons)
-    return "fail", ("the committed plan no longer meets the objectives", *reasons)
-
-
-def _judged(metrics: Sequence[MetricChange]) -> tuple[Verdict, tuple[str, ...]]:
-    """Return what the rules say, and which are broken."""
-    broken = [(metric, outcome) for metric in metrics for outcome in metric.outcomes if outcome.broken]
-    return _worst([outcome.level for _, outcome in broken]), tuple(_broken(*one) for one in broken)
-
-
-def _broken(metric: MetricChange, outcome: Outcome) -> str:
-    """Return that a rule is broken, in words."""
-    now = value(metric.now, metric.unit)
-    if metric.change is None or not outcome.rule.removeprefix(f"{metric.metric}:").startswith(("+", "-")):
-        return f"{metric.metric} is {now}, which breaks {outcome.rule}"
-    return f"{metric.metric} {value(metric.before, metric.unit)} → {now}, {change(metric)}, breaks {outcome.rule}"
-
-
-def _worst(verdicts: Sequence[Verdict]) -> Verdict:
-    return max(verdicts, key=VERDICTS.index, default="pass")
-
-
-def _why_none(evaluation: Evaluation) -> str:
-    found = evaluation.search
-    return found.reason if isinstance(found, Infeasible) else "the search ended by its budget before it found a plan"
 
 
 def _stage_changes(before: Plan, now: Plan | None) -> tuple[StageChange, ...]:
@@ -447,23 +301,7 @@ def _stage(plan: Plan, name: str) -> str | None:
     return None if stage is None else f"{stage.replicas} × {stage.hardware}, batch {stage.max_batch_size}"
 
 
-def _prices(before: Mapping[str, Decimal], now: Mapping[str, Decimal]) -> dict[str, Price]:
-    return {unit: Price(before=before.get(unit), now=now.get(unit)) for unit in sorted({*before, *now})}
-
-
 def _effect(player: Item | None, value: Decimal, before: Decimal) -> Effect:
     part: Part | Literal["pipesim"] = "pipesim" if player is None else player.part
     item = WHOLE if player is None else player.name
     return Effect(part=part, item=item, usd_per_hour=value, relative=float(value / before) if before else None)
-
-
-def _notes(entry: Entry, evaluation: Evaluation, before: Scenario | None) -> tuple[str, ...]:
-    """Return what else a reader should know."""
-    notes = []
-    if entry.pipesim_version != version("pipesim"):
-        notes.append(f"the baseline was made by pipesim {entry.pipesim_version}")
-    if before is not None and changed_items(entry.inputs, hashes_of(before)):
-        notes.append(f"the baseline was stale already: it is not that of the old files; {UPDATE}")
-    if evaluation.met and evaluation.best != entry.plan:
-        notes.append("a cheaper plan than the committed one meets the objectives")
-    return tuple(notes)

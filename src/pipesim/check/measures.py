@@ -18,6 +18,8 @@ from pipesim.planner.sensitivity.variants import at_load
 from pipesim.traces import ArrivalTrace, scenario_trace
 from pipesim.units import MAX_DURATION_NS, format_quantile, parse_quantile
 
+SEEDS = 8
+"""Under how many seeds a plan is simulated if nothing else is said."""
 QUANTILES = ("p50", "p95", "p99")
 """What is measured besides the quantiles of the objectives."""
 STEPS = 100

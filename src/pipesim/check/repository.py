@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipesim.check.baseline import Baseline, Entry, path_in_baseline, read_baseline, write_baseline
-from pipesim.check.checking import SEEDS, Subject, check, entry_of
+from pipesim.check.checking import Subject, check
+from pipesim.check.committing import entry_of
+from pipesim.check.measures import SEEDS
 from pipesim.check.report import BaselineNote, CheckReport
 from pipesim.check.settings import Settings, settings_in
 from pipesim.check.thresholds import Rule
@@ -16,6 +18,7 @@ from pipesim.model import Plan, Scenario, load_scenario
 from pipesim.planner.planning import MAX_EVALUATIONS
 
 DEFAULT_BASELINE = "pipesim-baseline.yaml"
+_OTHER_RULES = "the rules are those of the old files; they are changed here"
 
 OnScenario = Callable[[str], None]
 
@@ -43,7 +46,11 @@ class Repository:
 
     @classmethod
     def of(
-        cls, scenarios: Sequence[Path] = (), baseline: Path | None = None, *, allow_outside: bool = False
+        cls,
+        scenarios: Sequence[str | Path] = (),
+        baseline: str | Path | None = None,
+        *,
+        allow_outside: bool = False,
     ) -> "Repository":
         """Return what the settings of the current folder name, as far as it is not given.
 
@@ -53,12 +60,12 @@ class Repository:
             If the settings cannot be read, or neither they nor the arguments name a scenario.
         """
         settings = settings_in(Path())
-        chosen = tuple(dict.fromkeys(scenarios)) or settings.scenario_files()
+        chosen = tuple(dict.fromkeys(map(Path, scenarios))) or settings.scenario_files()
         if not chosen:
             remedy = 'name scenario files, or list them in pipesim.toml: [check] scenarios = ["scenarios/*.yaml"]'
             raise InvalidInputError(f"there is no scenario to check; {remedy}", "SCENARIO")
-        held = baseline or settings.baseline_path or Path(DEFAULT_BASELINE)
-        return cls(chosen, held, settings, allow_outside)
+        held = baseline or settings.baseline_path or DEFAULT_BASELINE
+        return cls(chosen, Path(held), settings, allow_outside)
 
     def check(
         self,
@@ -91,21 +98,20 @@ class Repository:
         held = read_baseline(self.baseline)
         folder = self.baseline.parent
         notes: list[str] = []
-        settings, old_entries = self.settings, dict[str, Entry]()
+        settings, old_entries, old = self.settings, dict[str, Entry](), None
         if base_dir is not None:
             if not base_dir.is_dir():
                 raise invalid("--base-dir", str(base_dir), "is not a folder", "give a checkout of the old files")
-            settings, differ = self._settings_before(base_dir)
-            notes += ["the rules are those of the old files; they are changed here"] if differ else []
-            old_entries = self._entries_before(base_dir)
+            old = _OldFiles(base_dir, self.allow_outside)
+            settings, old_entries = old.settings(self.settings), old.entries(self.baseline)
+            notes += [] if _same_rules(settings, self.settings) else [_OTHER_RULES]
         subjects = []
         for file in self.scenarios:
             path = path_in_baseline(file, self.baseline)
-            before = None if base_dir is None else self._before(file, base_dir)
-            judged_as = file if settings is self.settings or base_dir is None else base_dir / self._place(file)
             scenario = load_scenario(file, allow_outside=self.allow_outside)
+            before = None if old is None else old.scenario(file)
+            rules_here = settings.rules_for(file if old is None else old.place_of(file), rules)
             replaced = _replaced(path, old_entries.get(path), held.entries.get(path))
-            rules_here = settings.rules_for(judged_as, rules)
             subjects.append(Subject(path, file, scenario, before, rules_here, is_doubted=bool(replaced)))
             notes += replaced
         notes += [
@@ -180,31 +186,47 @@ class Repository:
         write_baseline(baseline, self.baseline)
         return baseline, gone
 
-    def _place(self, file: Path) -> Path:
-        """Return where a file is in its repository; of a file outside of any, in the current folder."""
-        root = Workspace.around(file).root or Path()
-        target = file.parent.resolve() / file.name
-        for folder in (root, Path().resolve()):
-            is_top = (folder / ".git").exists() or folder == Path().resolve()
-            if is_top and target.is_relative_to(folder):
-                return target.relative_to(folder)
-        return Path(file.name)
 
-    def _before(self, file: Path, base_dir: Path) -> Scenario | None:
-        """Return a scenario as it was; None if it was not there."""
-        old = base_dir / self._place(file)
-        return load_scenario(old, allow_outside=self.allow_outside, root=base_dir) if old.is_file() else None
+@dataclass(frozen=True, slots=True)
+class _OldFiles:
+    """The files of a repository as they were.
 
-    def _entries_before(self, base_dir: Path) -> dict[str, Entry]:
-        old = base_dir / self._place(self.baseline)
+    Parameters
+    ----------
+    folder
+        The top of them.
+    allow_outside
+        Let paths in scenarios lead out of it.
+    """
+
+    folder: Path
+    allow_outside: bool
+
+    def settings(self, now: Settings) -> Settings:
+        """Return the settings that held where those of now hold."""
+        return settings_in(self.place_of(now.folder / "pipesim.toml").parent, root=self.folder)
+
+    def entries(self, baseline: Path) -> dict[str, Entry]:
+        """Return what a baseline said; nothing if it was not there."""
+        old = self.place_of(baseline)
         return dict(read_baseline(old).entries) if old.is_file() else {}
 
-    def _settings_before(self, base_dir: Path) -> tuple[Settings, bool]:
-        """Return the settings of the old files, and whether what they say of rules was changed since."""
-        now = self.settings
-        old = settings_in(base_dir / self._place(now.folder / "pipesim.toml").parent, root=base_dir)
-        said = [(one.fail_if, one.warn_if, one.scenario) for one in (old, now)]
-        return old, said[0] != said[1]
+    def scenario(self, file: Path) -> Scenario | None:
+        """Return what a scenario file said; None if it was not there."""
+        old = self.place_of(file)
+        return load_scenario(old, allow_outside=self.allow_outside, root=self.folder) if old.is_file() else None
+
+    def place_of(self, file: Path) -> Path:
+        """Return where a file was: as in its repository, or, outside of any, as in the current folder."""
+        target, here = file.parent.resolve() / file.name, Path().resolve()
+        top = Workspace.around(file).root
+        tops = [folder for folder in (top, here) if folder is not None and target.is_relative_to(folder)]
+        tops = [folder for folder in tops if folder == here or (folder / ".git").exists()]
+        return self.folder / (target.relative_to(tops[0]) if tops else file.name)
+
+
+def _same_rules(one: Settings, other: Settings) -> bool:
+    return (one.fail_if, one.warn_if, one.scenario) == (other.fail_if, other.warn_if, other.scenario)
 
 
 def _replaced(path: str, old: Entry | None, now: Entry | None) -> list[str]:

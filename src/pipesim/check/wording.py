@@ -25,6 +25,7 @@ WORDS: dict[Verdict, str] = {"pass": "ok", "warn": "warn", "fail": "FAIL", "infe
 """What a verdict is called."""
 STATES: dict[State, str] = {"unchanged": ", unchanged", "changed": "", "new": ", new"}
 """What is added to the verdict on a scenario."""
+_LARGEST_SHARE = 10
 NONE = "–"
 """What stands for a value that is not there."""
 _COUNTED: dict[Verdict, tuple[str, str]] = {
@@ -95,8 +96,9 @@ def change(metric: MetricChange) -> str:
         return NONE
     if metric.change == 0:
         return "none"
-    text = signed(metric.change, metric.unit)
-    return text if metric.relative_change is None else f"{text} ({relative(metric.relative_change)})"
+    text, share = signed(metric.change, metric.unit), metric.relative_change
+    # Of next to nothing, everything is a multiple that tells nobody anything.
+    return text if share is None or abs(share) > _LARGEST_SHARE else f"{text} ({relative(share)})"
 
 
 def interval(metric: MetricChange) -> str:
