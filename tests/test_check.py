@@ -214,7 +214,10 @@ def test_a_new_scenario_warns_and_keeps_budgets(shop: Path) -> None:
 def test_a_baseline_that_was_stale_already_is_noticed(shop: Path, base: Path) -> None:
     edit(base / "prices.yaml", ("1.00", "1.01"))
     edit(shop / "prices.yaml", ("1.00", "1.10"))
-    assert any("stale already" in note for note in checked(base_dir=base).notes)
+    found = checked(base_dir=base)
+    assert any("stale already" in note for note in found.notes)
+    assert [(effect.part, effect.usd_per_hour) for effect in found.attribution] == [("prices", Decimal("0.09"))]
+    assert found.attribution_note == "the baseline is not that of the old files, whose plan costs $1.41/h"
 
 
 @pytest.mark.slow

@@ -18,7 +18,18 @@ from pipesim.check.measures import SEEDS, measured, seeds_from
 from pipesim.check.parts import WHOLE, Item, changed_items, differing_items, hashes_of, mixed, prices_of
 from pipesim.check.report import BaselineNote, CheckReport, Costs, Effect, MetricChange, ScenarioCheck, StageChange
 from pipesim.check.thresholds import Rule
-from pipesim.check.verdicts import MISSED_BEFORE, TAMPERED, UPDATE, judged, notes_on, verdict_on, why_none, worst
+from pipesim.check.verdicts import (
+    MISSED_BEFORE,
+    TAMPERED,
+    UPDATE,
+    is_of_other_inputs,
+    judged,
+    notes_on,
+    verdict_on,
+    why_none,
+    worst,
+)
+from pipesim.check.wording import value
 from pipesim.errors import InvalidInputError
 from pipesim.model import Plan, Scenario
 from pipesim.planner.planning import MAX_EVALUATIONS
@@ -175,7 +186,7 @@ class _Check:
         metrics = compared(side, side, self.subject.rules)
         verdict, reasons = judged(metrics)
         if not entry.met:
-            verdict, reasons = worst([verdict, "warn"]), (*reasons, MISSED_BEFORE)
+            verdict, reasons = worst([verdict, "warn"]), (MISSED_BEFORE, *reasons)
         runs = entry.plan if entry.met else entry.best_plan
         return ScenarioCheck(
             path=self.subject.path,
@@ -216,6 +227,7 @@ class _Check:
         if costs.before is None or costs.now is None:
             return (), "without a plan that meets the objectives on both sides there is no difference of costs"
         same_version = entry.pipesim_version == version("pipesim")
+        is_stale = before is not None and is_of_other_inputs(entry, before)
         players = players_of(items)
         if costs.now == costs.before and (len(players) < _FEWEST_TO_OFFSET or before is None):
             return (), ""
@@ -223,7 +235,10 @@ class _Check:
             return (), "several inputs changed: pass the old ones with --base-dir to tell what each costs"
         if not players:
             return (_effect(None, costs.now - costs.before, costs.before),), ""
-        known = {frozenset[Item](): costs.before if same_version else None, frozenset(players): costs.now}
+        known = {
+            frozenset[Item](): costs.before if same_version and not is_stale else None,
+            frozenset(players): costs.now,
+        }
 
         def cost(chosen: frozenset[Item]) -> Decimal | None:
             if (found := known.get(chosen)) is not None:
@@ -242,10 +257,13 @@ class _Check:
         if values is None:
             return (), "with some of the changes and without the others no plan meets the objectives: none can be told"
         effects = [_effect(player, value, costs.before) for player, value in values.items() if value]
-        old = known[frozenset()]
+        old, note = known[frozenset()], ""
         if old is not None and old != costs.before:
-            effects.append(_effect(None, old - costs.before, costs.before))
-        return tuple(sorted(effects, key=lambda effect: (-abs(effect.usd_per_hour), effect.part, effect.item))), ""
+            if is_stale:
+                note = f"the baseline is not that of the old files, whose plan costs {value(old, 'usd_per_hour')}"
+            else:
+                effects.append(_effect(None, old - costs.before, costs.before))
+        return tuple(sorted(effects, key=lambda effect: (-abs(effect.usd_per_hour), effect.part, effect.item))), note
 
 
 def _new(subject: Subject, max_evaluations: int) -> ScenarioCheck:

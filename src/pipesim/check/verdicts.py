@@ -58,12 +58,17 @@ def why_none(evaluation: Evaluation) -> str:
     return found.reason if isinstance(found, Infeasible) else "the search ended by its budget before it found a plan"
 
 
+def is_of_other_inputs(entry: Entry, before: Scenario) -> bool:
+    """Return whether a baseline is not that of the old files, but of older ones."""
+    return bool(changed_items(entry.inputs, hashes_of(before)))
+
+
 def notes_on(entry: Entry, evaluation: Evaluation, before: Scenario | None) -> tuple[str, ...]:
     """Return what else a reader should know."""
     notes = []
     if entry.pipesim_version != version("pipesim"):
         notes.append(f"the baseline was made by pipesim {entry.pipesim_version}")
-    if before is not None and changed_items(entry.inputs, hashes_of(before)):
+    if before is not None and is_of_other_inputs(entry, before):
         notes.append(f"the baseline was stale already: it is not that of the old files; {UPDATE}")
     if evaluation.met and evaluation.best != entry.plan:
         notes.append("a cheaper plan than the committed one meets the objectives")
