@@ -1,6 +1,7 @@
 """Traffic recorded as counts per bin: what files say, and the arrivals drawn from it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from pipesim.model.traffic import CountsFile
 from pipesim.model.traffic.curves import MAX_KNOTS
 from pipesim.model.traffic.laws import WeibullLaw
 from pipesim.traces.counts import MAX_BINS, MAX_COUNT, CountSeries, counts_caveats, law_of_counts
+from pipesim.traces.expected import expected_counts
 from pipesim.traces.formats.counts import read_counts
 from pipesim.traces.formats.functions import read_functions
-from pipesim.traces.generate import law_pieces
+from pipesim.traces.generate import law_pieces, law_trace
 
 NAN = float("nan")
 SECOND = 10**9
@@ -51,6 +53,53 @@ def samples(*values: str, start: int = 1000, step: int = 60) -> list[tuple[float
 
 def series_of(*counts: float, bin_s: float = 1) -> CountSeries:
     return CountSeries(0, round(bin_s * SECOND), np.array(counts))
+
+
+KNOWN_LAWS = {
+    "poisson": {"poisson": {"rate_qps": 5, "duration": "1d"}},
+    "poisson, a day": {"poisson": {"curve": {"diurnal": {"mean_qps": 5, "peak_qps": 8}}, "duration": "1d"}},
+    "gamma": {"gamma": {"curve": {"diurnal": {"mean_qps": 5, "peak_qps": 8}}, "scv": 4, "duration": "1d"}},
+    "short bursts": {
+        "poisson": {"rate_qps": 5, "duration": "1d", "bursts": [{"factor": 4, "lasts": "10s", "every": "2min"}]}
+    },
+    "long bursts": {
+        "poisson": {"rate_qps": 5, "duration": "1d", "bursts": [{"factor": 4, "lasts": "5min", "every": "30min"}]}
+    },
+}
+
+
+def counts_of(times_ns: np.ndarray, bins: int, bin_s: int) -> np.ndarray:
+    return np.bincount(np.minimum(times_ns // (bin_s * SECOND), bins - 1), minlength=bins)
+
+
+def dispersion_at(counts: np.ndarray, width: int) -> float:
+    """Return the variance over the mean of counts in windows of so many bins."""
+    windows = counts[: len(counts) // width * width].reshape(-1, width).sum(axis=1)
+    return float(np.nanvar(windows) / np.nanmean(windows))
+
+
+def local_at(counts: np.ndarray, width: int) -> float:
+    """Return half the mean square of the steps between windows of so many bins, over their mean."""
+    windows = counts[: len(counts) // width * width].reshape(-1, width).sum(axis=1)
+    return float(np.nanmean(np.diff(windows) ** 2) / 2 / np.nanmean(windows))
+
+
+Measure = Callable[[np.ndarray, int], float]
+BOTH: tuple[Measure, ...] = (dispersion_at, local_at)
+
+
+def assert_dispersion_again(
+    series: CountSeries, widths: tuple[int, ...] = (1, 2, 5, 20), measures: tuple[Measure, ...] = BOTH, **fields: object
+) -> None:
+    """Check that draws have the dispersion of a file on average, within three standard deviations of a draw."""
+    law = law_of_counts(series, spec_of(**fields))
+    bin_s = series.bin_ns // SECOND
+    drawn = [counts_of(law_trace(law, seed).times_ns, len(series), bin_s).astype(float) for seed in range(20)]
+    for measure in measures:
+        for width in widths:
+            values = [measure(np.where(series.known, each, NAN), width) for each in drawn]
+            expected = pytest.approx(measure(series.counts, width), abs=3 * np.std(values, ddof=1))
+            assert np.mean(values) == expected, (measure.__name__, width)
 
 
 class TestCountSeries:
@@ -500,13 +549,23 @@ class TestRealFiles:
         law = law_of_counts(series, spec)
         edges = np.arange(1441) * 60 * SECOND
         drawn = sum(np.histogram(piece.times_ns, edges)[0] for piece in law_pieces(law, seed=5))
-        expected = series.counts[59 * 1440 : 60 * 1440]
-        assert law.gap_scv == pytest.approx(series.between(59 * 1440, 60 * 1440).local_index_of_dispersion)
+        day = series.between(59 * 1440, 60 * 1440)
+        assert law.gap_scv == pytest.approx(day.local_index_of_dispersion)
+        assert law.rate_curve is not None
+        expected = np.array(law.rate_curve.rates_qps[::2]) * 60
         # of a renewal process in operational time, the count of a minute has about the variance scv * mean
         score = (drawn - expected) / np.sqrt(law.gap_scv * expected)
         assert np.abs(score).max() < 4.5  # of 1,440: beyond 4.5 once in 100 runs
         assert score.std() == pytest.approx(1, abs=3 / np.sqrt(2 * 1440))
         assert score.mean() == pytest.approx(0, abs=3 / np.sqrt(1440))
+        for width in (1, 2, 5, 20):
+            assert dispersion_at(drawn, width) == pytest.approx(dispersion_at(day.counts, width), rel=0.01)
+        # twice that of the file, if the curve kept what neighbours differ by; some of it is the crowd's own rise
+        assert local_at(drawn, 1) < 1.5 * day.local_index_of_dispersion
+
+    def test_draws_from_functions_have_the_dispersion_of_the_file(self) -> None:
+        path = REAL / "azure-functions-2019-sample/sample100_invocations.csv.gz"
+        assert_dispersion_again(read_counts(path, spec_of()))
 
 
 class TestLaw:
@@ -574,7 +633,7 @@ class TestLaw:
         series = series_of(0, 100_000, 0)
         assert law_of_counts(series, spec_of()).gap_scv == 1000
         scatter, caveat = counts_caveats(series, spec_of())
-        assert "(scv 1e+03)" in scatter
+        assert "an scv of 1e+03" in scatter
         assert "local index of dispersion of 150,000" in caveat
         assert not counts_caveats(series, spec_of(scv=1))
 
@@ -593,16 +652,78 @@ class TestLaw:
         assert isinstance(law, WeibullLaw)
         assert law.gap_scv == 3
 
-    @pytest.mark.parametrize("gaps", ["gamma", "weibull"])
-    def test_drawn_counts_have_the_fitted_dispersion_again(self, gaps: str) -> None:
-        swing = 3000 + 2000 * np.sin(np.arange(4000) / 300)
-        rng = np.random.default_rng(2)
-        recorded = series_of(*(swing + rng.standard_normal(4000) * np.sqrt(4 * swing)).astype(int))
-        assert recorded.index_of_dispersion > 100  # the drift, which the local index leaves out
-        assert recorded.local_index_of_dispersion == pytest.approx(4, rel=0.1)
-        law = law_of_counts(recorded, spec_of(gaps=gaps))
-        edges = np.arange(4001) * SECOND
-        drawn = sum(np.histogram(piece.times_ns, edges)[0] for piece in law_pieces(law, seed=3))
-        # the mean rate of the drawn counts follows the recorded ones, whose own noise adds to that of the gaps
-        noise = (drawn - recorded.counts) / np.sqrt(recorded.counts)
-        assert noise.var() == pytest.approx(law.gap_scv, rel=3 * np.sqrt(2 / 4000) + 0.01)
+    def test_a_number_takes_the_counts_as_they_are(self) -> None:
+        series = series_of(40, 60, 30, 90, 10)
+        assert self.rates(series) == [40, 60, 30, 90, 10]
+        fitted = law_of_counts(series, spec_of())
+        assert fitted.rate_curve is not None
+        rates = np.array(fitted.rate_curve.rates_qps[::2])
+        assert rates.std() < series.counts.std() / 2
+        assert fitted.mean_rate_qps == pytest.approx(series.mean_qps)
+        equal = law_of_counts(series_of(7, 7, 7), spec_of())
+        assert (equal.gap_scv, equal.mean_rate_qps) == (0, 7)
+
+    @pytest.mark.parametrize("name", list(KNOWN_LAWS))
+    def test_draws_have_the_dispersion_of_counts_from_known_laws(self, name: str) -> None:
+        counts = counts_of(law_trace(KNOWN_LAWS[name], seed=1).times_ns, 1440, 60)
+        # steps of bursts that last for bins are in the curve and, as neighbours differ by them, in the gaps as well
+        measures = (dispersion_at,) if name == "long bursts" else BOTH
+        assert_dispersion_again(CountSeries(0, 60 * SECOND, counts), measures=measures)
+
+    def test_draws_with_weibull_gaps_have_the_dispersion_of_the_file(self) -> None:
+        counts = counts_of(law_trace(KNOWN_LAWS["gamma"], seed=1).times_ns, 1440, 60)
+        assert_dispersion_again(CountSeries(0, 60 * SECOND, counts), gaps="weibull")
+
+    def test_draws_of_few_queries_a_bin_have_the_dispersion_of_the_file(self) -> None:
+        # 30 queries a bin are too few for counts to vary as such gaps do, and for bins to be independent
+        law = {"gamma": {"rate_qps": 0.5, "scv": 30, "duration": "4d"}}
+        counts = counts_of(law_trace(law, seed=1).times_ns, 5760, 60)
+        assert_dispersion_again(CountSeries(0, 60 * SECOND, counts))
+
+    def test_unknown_bins_scatter_as_known_ones_do(self) -> None:
+        rng = np.random.default_rng(4)
+        counts = 400 + 200 * np.sin(np.arange(1440) / 20) + 20 * rng.standard_normal(1440)
+        counts[rng.random(1440) < 0.3] = NAN
+        assert_dispersion_again(series_of(*counts, bin_s=60), widths=(1, 2, 5), missing="gap")
+
+
+class TestExpected:
+    def test_of_two_bins_the_square_of_the_difference_loses_what_chance_adds(self) -> None:
+        # half the difference is 2, and for Poisson counts its variance a quarter of their sum, 2: √(4 - 2) is left
+        both, one = np.array([True, True]), np.array([True, False])
+        assert expected_counts(np.array([6.0, 2.0]), both, 1.0) == pytest.approx([4 + 2**0.5, 4 - 2**0.5], rel=1e-5)
+        # where one of them is not known, chance has added but half of that
+        assert expected_counts(np.array([6.0, 2.0]), one, 1.0) == pytest.approx([4 + 3**0.5, 4 - 3**0.5], rel=1e-5)
+        assert expected_counts(np.array([5.0, 4.0]), both, 1.0) == pytest.approx([4.5, 4.5])
+
+    def test_a_crowd_that_comes_within_a_bin_loses_no_more_than_three_deviations(self) -> None:
+        counts = np.full(1440, 100.0)
+        counts[33] = 1000
+        assert expected_counts(counts, np.ones(1440, dtype=bool), 9.0)[33] > 700  # and not 100, as all others are equal
+
+    @pytest.mark.parametrize("bins", [1, 2, 3, 7, 100, 1001])
+    @pytest.mark.parametrize("scv", [1e-6, 0.3, 4.0, 1000.0])
+    def test_queries_are_neither_lost_nor_negative(self, bins: int, scv: float) -> None:
+        rng = np.random.default_rng(bins)
+        counts = (rng.poisson(5, bins) * (rng.random(bins) < 0.5) * 10.0 ** rng.integers(0, 4, bins)).astype(float)
+        expected = expected_counts(counts, np.ones(bins, dtype=bool), scv)
+        assert expected.shape == counts.shape
+        assert (expected >= 0).all()
+        assert expected.sum() == pytest.approx(counts.sum(), rel=1e-12)
+
+    @pytest.mark.parametrize(("bins", "bend"), [(1024, 1.5), (1440, 0), (1001, 0)])
+    def test_a_course_without_chance_is_left_alone_from_the_first_bin_to_the_last(self, bins: int, bend: float) -> None:
+        at = np.arange(bins) / bins
+        course = 1e5 * (2 + at - bend * at**2)
+        expected = expected_counts(course, np.ones(bins, dtype=bool), 1.0)
+        assert np.abs(expected - course).max() < 0.1 * np.sqrt(course.min())
+
+    @pytest.mark.parametrize("bins", [1440, 1300])
+    def test_the_ends_are_not_bent(self, bins: int) -> None:
+        rng = np.random.default_rng(3)
+        course, known = np.linspace(100, 1100, bins), np.ones(bins, dtype=bool)
+        found = np.array([expected_counts(rng.poisson(course).astype(float), known, 1.0) for _ in range(60)])
+        off = found.mean(axis=0) - course
+        for part in (slice(0, 5), slice(0, 20), slice(-20, None), slice(-5, None)):
+            assert abs(off[part].sum()) < 0.5 * np.sqrt(course[part].sum())  # what chance makes of it in one file
+        assert np.std((found - course) / np.sqrt(course)) < 0.3

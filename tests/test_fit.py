@@ -1,6 +1,7 @@
 """Laws fitted to traces: known laws are found again, and real traces are met in every window."""
 
 import gzip
+import inspect
 import json
 from dataclasses import replace
 from functools import cache
@@ -10,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bad_input.answers import Run
 from build import make_trace
+from pipesim.cli.trace import fit_command
 from pipesim.engine import Workload
 from pipesim.errors import InvalidInputError
 from pipesim.files import InputFile
@@ -21,9 +24,9 @@ from pipesim.model.validation import validated
 from pipesim.model.yaml_document import parse_yaml
 from pipesim.planner import FeasiblePlan, plan
 from pipesim.report import fitted_report
-from pipesim.traces import ArrivalTrace, compress_time, index_of_dispersion, parse_trace
+from pipesim.traces import ArrivalTrace, compress_time, index_of_dispersion, parse_trace, trace_csv
+from pipesim.traces.dispersion import burst_variance, gap_dispersion
 from pipesim.traces.fit import Fit, fit, recipe_yaml
-from pipesim.traces.fit.dispersion import burst_variance, gap_dispersion
 from pipesim.traces.fit.document import duration_text, law_document
 from pipesim.traces.fit.explain import Question, explain
 from pipesim.traces.fit.measure import Windows
@@ -366,12 +369,60 @@ class TestFit:
         assert not any("before the first query" in note for note in fitted("pairs").notes)
 
 
+class TestCommand:
+    def test_options_are_those_of_the_function(self, run: Run) -> None:
+        Path("t.csv").write_bytes(trace_csv(drawn("pairs").between(0, 6000)))
+        options = ("--resolution", "90s", "--max-bursts", 0, "--family", "weibull", "--draws", 3, "--seed", 4)
+        answer = run("trace", "fit", "t.csv", *options, "--out", "r.yaml", "--json")
+        assert answer.code == 0, answer.err
+        trace = parse_trace(Path("t.csv").read_bytes(), RecordedTraffic(file="t.csv", format="pipesim"))
+        result = fit(trace, resolution_ns=90 * 10**9, max_bursts=0, family="weibull", replicas=3, seed=4)
+        report = json.loads(answer.out)
+        assert report["replicas"] == 3
+        assert report["misfit"] == fitted_report(result)["misfit"]
+        assert [row["start_s"] for row in report["rates"]][:2] == [0, 90]
+        assert read_back(Path("r.yaml").read_text()).traffic == result.traffic
+
+    def test_what_is_not_said_is_as_in_the_function(self) -> None:
+        command, function = (inspect.signature(each).parameters for each in (fit_command, fit))
+        named = {"max_bursts": "max_bursts", "draws": "replicas", "family": "family", "resolution": "resolution_ns"}
+        assert all(command[name].default == function[other].default for name, other in named.items())
+
+    @pytest.mark.parametrize(
+        ("option", "value", "rule"),
+        [
+            ("--max-bursts", "17", "17 is not allowed; use 0 to 16"),
+            ("--max-bursts", "-1", "-1 is not allowed; use 0 to 16"),
+            ("--draws", "1", "1 is not allowed; use 2 to 1000"),
+            ("--draws", "1001", "1001 is not allowed; use 2 to 1000"),
+            ("--family", "pareto", "'pareto' is not known; use one of gamma, weibull"),
+            ("--resolution", "0s", "is not allowed; use up to"),
+            ("--resolution", "2h", "is not allowed; use up to"),
+            ("--resolution", "10ms", "gives too many bins; use at least"),
+            ("--resolution", "soon", "'soon'"),
+            ("--resolution", "-1s", "'-1s'"),
+            ("--resolution", "nan", "'nan'"),
+        ],
+    )
+    def test_options_that_are_not_allowed_are_refused_in_one_line(
+        self, run: Run, option: str, value: str, rule: str
+    ) -> None:
+        Path("t.csv").write_bytes(trace_csv(drawn("pairs")))
+        answer = run("trace", "fit", "t.csv", f"{option}={value}", "--out", "r.yaml")
+        assert (answer.code, answer.out) == (2, "")
+        assert answer.err.startswith(f"pipesim: {option}: ")
+        assert rule in answer.err
+        assert answer.err.count("\n") == 1
+        assert not Path("r.yaml").exists()
+
+
 class TestRecipe:
     @pytest.mark.slow
     @pytest.mark.parametrize("name", list(LAWS))
     def test_a_recipe_reads_back_as_the_law_of_the_fit(self, name: str) -> None:
         assert read_back(recipe_yaml(fitted(name))).traffic == fitted(name).traffic
 
+    @pytest.mark.slow
     def test_it_says_how_far_it_is_off_and_what_it_was_made_from(self) -> None:
         result = replace(fitted("bursts"), inputs=(InputFile("a\nb.csv", "0" * 64),))
         text = recipe_yaml(result)

@@ -1,12 +1,12 @@
 """The commands about traces."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from pipesim.cli.fetch import fetch
-from pipesim.cli.options import AllowOutside, Json, show
+from pipesim.cli.options import AllowOutside, Json, one_of, options_named, seconds, show
 from pipesim.cli.traffic import Column, Format, Given, Read, Source, Unit, Unsorted, given_traffic
 
 if TYPE_CHECKING:
@@ -137,6 +137,17 @@ def fit_command(
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write the JSON report to this file.")
     ] = None,
+    resolution: Annotated[
+        str | None,
+        typer.Option("--resolution", help="Width of the curve's bins, such as 30s; else a round 60th of the trace."),
+    ] = None,
+    max_bursts: Annotated[
+        int, typer.Option("--max-bursts", help="Most time scales of bursts, 0 to 16; 0 leaves curve and gaps alone.")
+    ] = 5,
+    family: Annotated[str, typer.Option("--family", help="Law of the gaps: gamma or weibull.")] = "gamma",
+    draws: Annotated[
+        int, typer.Option("--draws", help="Most traces drawn to measure a law, 2 to 1000: more are slower and surer.")
+    ] = 20,
     format: Format = None,
     column: Column = None,
     unit: Unit = None,
@@ -151,14 +162,19 @@ def fit_command(
     from pipesim.cli.options import check_outputs
     from pipesim.cli.trace_tables import fit_tables
     from pipesim.files import write_atomically
+    from pipesim.model.traffic.laws import GapFamily
     from pipesim.report import fitted_report, to_json
     from pipesim.traces.fit import fit, recipe_yaml
+    from pipesim.units import NS_PER_S
 
+    gaps: GapFamily = one_of(family, get_args(GapFamily), "--family")
+    width_ns = None if resolution is None else round(seconds(resolution, "--resolution") * NS_PER_S)
     fields = {"format": format, "column": column, "unit": unit, "unsorted": unsorted, "load": load}
     given = given_traffic(source, seed=seed, read=read, allow_outside=allow_outside, **fields)
     check_outputs(_files(given), {"--out": out, "--report": report})
     trace, _ = _trace(given)
-    found = fit(trace, seed=given.seed)
+    with options_named(max_bursts="--max-bursts", resolution="--resolution", replicas="--draws"):
+        found = fit(trace, max_bursts=max_bursts, resolution_ns=width_ns, family=gaps, replicas=draws, seed=given.seed)
     if out is not None:
         write_atomically(out, recipe_yaml(found))
     show(fit_tables(given.name, found), lambda: to_json(fitted_report(found)), as_json=json, out=report)

@@ -80,7 +80,7 @@ def given_traffic(
         If there is no such file, or it cannot be read so.
     """
     from pipesim.errors import invalid
-    from pipesim.files import LIBRARY_PREFIX, Workspace, check_links
+    from pipesim.files import LIBRARY_PREFIX, Workspace, check_input
     from pipesim.model.loading import load_traffic, locate_traffic
     from pipesim.model.traffic import CountsFile, CountsTraffic, RecordedTraffic, ScaledTraffic
     from pipesim.model.traffic.recorded import ArrivalFormat, CountFormat
@@ -115,8 +115,9 @@ def given_traffic(
     else:
         traffic = validated_fields(RecordedTraffic, "trace", {"file": source, **given, **scale})
     document = plain_document({}, "trace")
-    if not allow_outside and not source.startswith(LIBRARY_PREFIX):
-        check_links(Path(source), "trace")
+    if not source.startswith(LIBRARY_PREFIX):
+        remedy = "give the path of a trace file, or of a YAML file with a block traffic"
+        check_input(Path(source), "trace", remedy, allow_outside=allow_outside)
     files, _ = locate_traffic(traffic, document, Workspace(Path.cwd(), root=None))
     return Given(source, traffic, files, seed or 0)
 

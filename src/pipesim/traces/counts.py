@@ -14,6 +14,7 @@ from pipesim.model.traffic.curves import MAX_KNOTS
 from pipesim.model.traffic.laws import GammaLaw, WeibullLaw
 from pipesim.model.traffic.recorded import CountsFile
 from pipesim.model.validation import validated_fields
+from pipesim.traces.expected import expected_counts
 from pipesim.traces.statistics.bins import dispersion_of_counts, local_dispersion_of_counts
 from pipesim.units import MAX_DURATION_NS, NS_PER_S, format_duration
 
@@ -164,13 +165,15 @@ def shown_time(time_ns: int, dated: bool) -> str:
 
 
 def law_of_counts(series: CountSeries, spec: CountsFile) -> GammaLaw | WeibullLaw:
-    """Return the law of arrivals whose rate in each bin is that of the series.
+    """Return the law of arrivals whose rate in each bin is that of the series, or what the bin expects.
 
     A bin whose count is not known gets a rate on the straight line between its nearest known neighbours, or that of the
-    nearest one at an end. Gaps inside a bin have the variability that `spec` says. ``fitted`` is the local index of
-    dispersion of the counts, at most 1,000: the variance of the counts of a renewal process over their mean tends to
-    the squared coefficient of variation of its gaps as bins hold more and more of them (Cox, "Renewal Theory", 1962,
-    section 4.2). It is that of the file, whatever the rate is scaled to.
+    nearest one at an end. Gaps inside a bin have the variability that `spec` says; if that is a number, the curve is
+    the series as it is. ``fitted`` is the local index of dispersion of the counts, at most 1,000: the variance of the
+    counts of a renewal process over their mean tends to the squared coefficient of variation of its gaps as bins hold
+    more and more of them (Cox, "Renewal Theory", 1962, section 4.2). It is that of the file, whatever the rate is
+    scaled to. As gaps then scatter counts as neighbouring bins differ, the curve is the series less that
+    (:func:`~pipesim.traces.expected.expected_counts`): draws have its index of dispersion, and not twice its scatter.
 
     Parameters
     ----------
@@ -188,13 +191,16 @@ def law_of_counts(series: CountSeries, spec: CountsFile) -> GammaLaw | WeibullLa
     rates_qps = _rates(part)
     if not rates_qps.any():
         raise invalid("counts.start", format_duration(spec.start), "begins a time without queries", "use another")
+    scv = spec.scv if spec.scv != "fitted" else min(_fitted_scv(part), MAX_SCV)
+    if spec.scv == "fitted" and scv > 0:
+        bin_s = part.bin_ns / NS_PER_S
+        rates_qps = expected_counts(rates_qps * bin_s, part.known, scv) / bin_s
     if spec.rate_qps is not None:
         weights = np.full(rates_qps.size, part.bin_ns, dtype=np.float64)
         weights[-1] -= rates_qps.size * part.bin_ns - duration_ns
         rates_qps *= spec.rate_qps / float(np.average(rates_qps, weights=weights))
     if rates_qps.max() > MAX_QPS:
         raise invalid("counts.rate_qps", float(rates_qps.max()), "is the rate of a bin", f"use at most {MAX_QPS:g}")
-    scv = spec.scv if spec.scv != "fitted" else min(_fitted_scv(part), MAX_SCV)
     fields = {
         "scv": scv,
         "curve": {"bins": {"width": f"{part.bin_ns}ns", "rates_qps": rates_qps.tolist()}},
@@ -216,8 +222,8 @@ def counts_caveats(series: CountSeries, spec: CountsFile) -> tuple[str, ...]:
         caveats.append(f"{series.absent:,} of {len(series):,} bins are not in the file; no query comes in them")
     if spec.scv == "fitted" and (drawn := min(_fitted_scv(part), MAX_SCV)) > 1.5:
         caveats.append(
-            f"gaps inside bins are as bursty as neighbouring bins differ (scv {drawn:.3g}), so counts of a draw "
-            "scatter about those of the file; say scv: 1 if the bins hold all bursts that there are"
+            f"what neighbouring bins differ by is taken for chance (gaps with an scv of {drawn:.3g}): each draw has "
+            "counts and peaks of its own, as scattered as the file's; say scv: 1 if its bins hold all bursts there are"
         )
     if spec.scv == "fitted" and (fitted := _fitted_scv(part)) > MAX_SCV:
         caveats.append(

@@ -101,7 +101,8 @@ class CountsFile(Model):
     gaps: GapFamily = "gamma"
     """The law of gaps inside a bin."""
     scv: Annotated[float, Field(ge=0, le=MAX_SCV)] | Literal["fitted"] = "fitted"
-    """The variability of gaps inside a bin; ``fitted``: the local index of dispersion of the counts."""
+    """The variability of gaps inside a bin, whose counts are the mean of what is drawn; ``fitted``: the local index of
+    dispersion of the counts, which then are smoothed, so that what is drawn scatters as much as they do."""
 
 
 class CountsTraffic(ScaledTraffic):

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipesim.model.fields import MAX_QPS
 from pipesim.model.traffic.laws import GapFamily
-from pipesim.traces.fit.dispersion import Burstiness
+from pipesim.traces.dispersion import Burstiness
 from pipesim.traces.fit.explain import Explanation, Question
 from pipesim.units import NS_PER_S
 

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from scipy.optimize import nnls
 
-from pipesim.traces.fit.dispersion import Burstiness, Floats, burst_variance, gap_dispersion, memory
+from pipesim.traces.dispersion import Burstiness, Floats, burst_variance, gap_dispersion, memory
 from pipesim.traces.fit.slow import SlowRate
 from pipesim.traces.fit.ties import Ties
 from pipesim.units import NS_PER_S

@@ -14,8 +14,8 @@ from pipesim.model.traffic.recipe import Recipe
 from pipesim.model.validation import validated_fields
 from pipesim.streams import check_seed
 from pipesim.traces.arrivals import ArrivalTrace
+from pipesim.traces.dispersion import Floats
 from pipesim.traces.fit.attributes import attribute_documents
-from pipesim.traces.fit.dispersion import Floats
 from pipesim.traces.fit.document import law_document
 from pipesim.traces.fit.explain import SCVS, Explanation, Question, candidates, explain, plain, scvs, strangeness
 from pipesim.traces.fit.measure import Windows, measured, replicas_of

@@ -10,7 +10,7 @@ import pandas as pd
 from pipesim.model.traffic import GeneratedTraffic
 from pipesim.model.traffic.laws import Law
 from pipesim.traces.arrivals import ArrivalTrace
-from pipesim.traces.fit.dispersion import Floats
+from pipesim.traces.dispersion import Floats
 from pipesim.traces.fit.result import Fit
 from pipesim.traces.fit.slow import SlowRate
 from pipesim.traces.generate import law_trace

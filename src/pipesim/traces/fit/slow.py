@@ -7,7 +7,7 @@ from scipy.fft import dct, idct
 
 from pipesim.model.traffic.laws import Law
 from pipesim.traces.arrivals import ArrivalTrace
-from pipesim.traces.fit.dispersion import Floats
+from pipesim.traces.dispersion import Floats
 from pipesim.units import NS_PER_S
 
 _ROUND_S = tuple(
