@@ -21,6 +21,7 @@ alpha,cpu,8,40
 beta,gpu,1,15
 beta,gpu,8,30
 beta,cpu,1,60
+beta,duo,1,50
 gamma,cpu,1,1
 """
 PRICES = """\
@@ -28,6 +29,8 @@ units:
   cpu: {kind: cpu, unit: core, price_usd_per_hour: 0.40}
   gpu: {kind: gpu, unit: gpu, price_usd_per_hour: 1.00}
   tpu: {kind: tpu, unit: chip, price_usd_per_hour: 5.00}
+bundles:
+  duo: {cpu: 2}
 """
 
 

@@ -341,3 +341,11 @@ def test_figures_must_be_of_the_seeds() -> None:
         entry(seeds=(1, 2, 3))
     with pytest.raises(ValueError, match="needs its cost"):
         entry(best_cost_usd_per_hour=Decimal(1))
+
+
+def test_a_file_that_was_cut_between_entries_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "b.yaml"
+    write(baseline(a=entry()), path)
+    path.write_text(path.read_text().replace("schema_version: 1\n", ""))
+    with pytest.raises(FileFormatError, match=r"^b.yaml: ends before its last line, schema_version; "):
+        read_baseline(path)

@@ -21,6 +21,10 @@ _DECIMALS = Decimal("0.000001")
 Set = frozenset[Item]
 
 
+class NoCostError(Exception):
+    """A set of changes has no cost, and why."""
+
+
 def players_of(items: Sequence[Item]) -> dict[Item, tuple[Item, ...]]:
     """Return the changes that are told apart, and the items that belong to each.
 
@@ -41,7 +45,7 @@ def players_of(items: Sequence[Item]) -> dict[Item, tuple[Item, ...]]:
     return players
 
 
-def shapley(players: Sequence[Item], cost: Callable[[Set], Decimal | None]) -> dict[Item, Decimal] | None:
+def shapley(players: Sequence[Item], cost: Callable[[Set], Decimal]) -> dict[Item, Decimal]:
     """Return what of the difference between none and all of the changes each is to blame for, in dollars an hour.
 
     Parameters
@@ -49,12 +53,17 @@ def shapley(players: Sequence[Item], cost: Callable[[Set], Decimal | None]) -> d
     players
         The changes.
     cost
-        Of a set of them; asked once for each of the 2ⁿ sets. None where nothing can be had for any money.
+        Of a set of them; asked once for each of the 2ⁿ sets.
 
     Returns
     -------
-    dict or None
-        Rounded to a millionth of a dollar; None if one of the sets has no cost.
+    dict
+        Rounded to a millionth of a dollar.
+
+    Raises
+    ------
+    NoCostError
+        If one of the sets has no cost.
 
     >>> shapley([Item("slo", ""), Item("traffic", "")], lambda changed: Decimal(len(changed) ** 2))
     {Item(part='slo', name=''): Decimal('2.000000'), Item(part='traffic', name=''): Decimal('2.000000')}
@@ -62,10 +71,7 @@ def shapley(players: Sequence[Item], cost: Callable[[Set], Decimal | None]) -> d
     costs: dict[Set, Fraction] = {}
     for size in (0, len(players), *range(1, len(players))):  # first those whose costs are known already
         for chosen in itertools.combinations(players, size):
-            found = cost(frozenset(chosen))
-            if found is None:
-                return None
-            costs[frozenset(chosen)] = Fraction(found)
+            costs[frozenset(chosen)] = Fraction(cost(frozenset(chosen)))
     return {player: _rounded(_value(player, players, costs)) for player in players}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipesim.check.fields import Part
-from pipesim.check.parts import WHOLE, Item, curve
+from pipesim.check.parts import BUNDLE, WHOLE, Item, curve, prices_of
 from pipesim.check.report import Change
 from pipesim.errors import PipesimError, shown
 from pipesim.files import LIBRARY_PREFIX, MAX_DOCUMENT_BYTES, MAX_TABLE_BYTES, decode_text, read_bytes
@@ -86,15 +86,35 @@ def _text(item: Item, before: Scenario | None, now: Scenario, prices_before: Map
     if item.part == "profiles":
         return _listed(_profile_texts(item.name, before, now))
     if item.part == "prices":
-        units = now.catalogue.units
-        price = units[item.name].price_usd_per_hour if item.name in units else None
-        old = prices_before.get(item.name)
-        if old is not None and price is not None and old != price:
-            return f"{old} → {price} $/h{_percent(old, price)}"
-        return "is new" if old is None and price is not None else "is gone" if price is None else "changed"
+        bundle = item.name.removeprefix(BUNDLE)
+        return _price_text(item.name, now, prices_before) if bundle == item.name else _bundle_text(bundle, before, now)
     if before is None:
         return "changed"
     return _listed([text for _, text in _leaves(item.part, before, now)]) or "a file that it names changed"
+
+
+def _price_text(unit: str, now: Scenario, prices_before: Mapping[str, Decimal]) -> str:
+    if unit not in now.catalogue.units:
+        return "is gone"
+    old, price = prices_before.get(unit), now.catalogue.units[unit].price_usd_per_hour
+    if old is None:
+        return f"is new, at {price} $/h"
+    if old != price:
+        return f"{old} → {price} $/h{_percent(old, price)}"
+    return "as before, but its memory is not" if unit in prices_of(now) else "as before, but nothing may use it now"
+
+
+def _bundle_text(bundle: str, before: Scenario | None, now: Scenario) -> str:
+    if bundle not in now.catalogue.bundles:
+        return "is gone"
+    if before is None:
+        return "changed"
+    old = before.catalogue.bundles.get(bundle)
+    return "is new" if old is None else f"{_units(old)} → {_units(now.catalogue.bundles[bundle])}"
+
+
+def _units(bundle: Mapping[str, int]) -> str:
+    return " + ".join(f"{count} {unit}" for unit, count in bundle.items())
 
 
 def _profile_texts(model: str, before: Scenario | None, now: Scenario) -> list[str]:
@@ -193,8 +213,14 @@ def _spot(item: Item, before: Scenario | None, now: Scenario, path: Path) -> Spo
         return _profile_spot(item.name, references, before, now)
     if item.part == "prices" and isinstance(held, str):
         return _price_spot(item.name, held, now)
-    inner = ("units", item.name) if item.part == "prices" else (item.name,)
+    inner = _price_place(item.name) if item.part == "prices" else (item.name,)
     return Spot(path, _line(document, (item.part, *inner)))
+
+
+def _price_place(name: str) -> Place:
+    """Return the place of a price, or of a bundle, in a catalogue."""
+    bundle = name.removeprefix(BUNDLE)
+    return ("units", name, "price_usd_per_hour") if bundle == name else ("bundles", bundle)
 
 
 def _line(document: YamlDocument, place: Place) -> int | None:
@@ -242,7 +268,7 @@ def _price_spot(unit: str, reference: str, now: Scenario) -> Spot | None:
         document = parse_yaml(decode_text(read_bytes(file, MAX_DOCUMENT_BYTES), reference), reference)
     except PipesimError:
         return None
-    return Spot(file, _line(document, ("units", unit, "price_usd_per_hour")))
+    return Spot(file, _line(document, _price_place(unit)))
 
 
 def _located(reference: str, now: Scenario, kind: Any) -> Path | None:

@@ -1,13 +1,14 @@
 """Scenarios checked against a baseline: evaluated anew where they changed, compared, and blamed on what changed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from pipesim.check.attribution import players_of, shapley
+from pipesim.check.attribution import NoCostError, players_of, shapley
 from pipesim.check.baseline import Entry, Measured
 from pipesim.check.changes import described_changes, relative_to
 from pipesim.check.comparing import Side, compared
@@ -20,6 +21,7 @@ from pipesim.check.report import BaselineNote, CheckReport, Costs, Effect, Metri
 from pipesim.check.thresholds import Rule
 from pipesim.check.verdicts import (
     MISSED_BEFORE,
+    NONE_BEFORE,
     TAMPERED,
     UPDATE,
     is_of_other_inputs,
@@ -51,30 +53,39 @@ class Subject:
         Where that is.
     scenario
         What it says now.
-    before
-        What it said, if the old files are at hand.
     rules
         What is asked of it.
+    entry
+        What the baseline says of it; None if it does not know it.
+    before
+        What it said, if the old files are at hand.
+    old_entry
+        What the old baseline said of it, if that is at hand.
     is_doubted
-        Whether it is evaluated although it is unchanged, since its entry in the baseline was changed.
+        Whether it is evaluated although it is unchanged, since the change brought its entry in the baseline.
+    notes
+        What else a reader should know of it.
     """
 
     path: str
     file: Path
     scenario: Scenario
-    before: Scenario | None
     rules: tuple[Rule, ...]
+    entry: Entry | None
+    before: Scenario | None = None
+    old_entry: Entry | None = None
     is_doubted: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def check(
     subjects: Sequence[Subject],
-    entries: Mapping[str, Entry],
     baseline: BaselineNote,
     folder: Path,
     *,
     seeds: int | None = None,
     recheck: bool = False,
+    at_least: Verdict = "pass",
     max_evaluations: int = MAX_EVALUATIONS,
     on_scenario: Callable[[str], None] | None = None,
 ) -> CheckReport:
@@ -84,8 +95,6 @@ def check(
     ----------
     subjects
         The scenarios.
-    entries
-        Those of the baseline, by path.
     baseline
         What the report says of the baseline.
     folder
@@ -94,6 +103,8 @@ def check(
         Under how many seeds plans are simulated: the first of the baseline's. By default as many as it has.
     recheck
         Whether what is unchanged is evaluated anew too, which tells whether the baseline is what this program finds.
+    at_least
+        The best verdict that the whole may have.
     max_evaluations
         Tests of plans that each search may take.
     on_scenario
@@ -108,19 +119,30 @@ def check(
     for subject in subjects:
         if on_scenario is not None:
             on_scenario(subject.path)
-        entry = entries.get(subject.path)
-        if entry is None:
-            found = _new(subject, max_evaluations)
-        else:
-            found = _Check(subject, entry, folder, seeds, recheck or subject.is_doubted, max_evaluations).run()
+        with named(subject.path):
+            if subject.entry is None:
+                found = _new(subject, seeds or SEEDS, max_evaluations)
+            else:
+                found = _Check(subject, subject.entry, folder, seeds, recheck, max_evaluations).run()
         file = relative_to(subject.file, folder)
-        checked.append(found if file == subject.path else found.model_copy(update={"file": file}))
+        if file != subject.path:
+            found = found.model_copy(update={"file": file})
+        checked.append(found.model_copy(update={"notes": (*subject.notes, *found.notes)}))
     return CheckReport(
         pipesim_version=version("pipesim"),
         baseline=baseline,
-        verdict=worst([one.verdict for one in checked]),
+        verdict=worst([at_least, *(one.verdict for one in checked)]),
         scenarios=tuple(checked),
     )
+
+
+@contextmanager
+def named(path: str) -> Iterator[None]:
+    """Let complaints about a scenario, or a rule for it, name it."""
+    try:
+        yield
+    except InvalidInputError as error:
+        raise InvalidInputError(error.reason, f"{path}: {error.where}") from None
 
 
 @dataclass(frozen=True)
@@ -139,20 +161,21 @@ class _Check:
         entry, scenario = self.entry, self.subject.scenario
         items = changed_items(entry.inputs, hashes_of(scenario))
         is_same = not items and entry.pipesim_version == version("pipesim")
-        if is_same and not self.recheck:
+        if is_same and not (self.recheck or self.subject.is_doubted):
             return self._unchanged()
         evaluation = Evaluation(scenario, entry.plan, self.max_evaluations)
         costs, seeds = changed_costs(entry, evaluation), self._used_seeds()
-        # What does not fit cannot be simulated: then it is the plan that would run in its place.
-        simulated = entry.plan if evaluation.misfit is None else evaluation.best
-        samples = None if simulated is None else measured(scenario, simulated, seeds)
-        now = Side(seeds, exact_now(costs), {} if samples is None else _samples(samples))
+        samples = {}
+        if evaluation.unfit is None:
+            samples = _samples(measured(scenario, entry.plan, seeds, self._quantiles()))
+        now = Side(seeds, exact_now(costs), samples)
         metrics = compared(self._side_before(costs), now, self.subject.rules)
         before, differs = self.subject.before, any(metric.change for metric in metrics)
-        if before is not None:
+        if before is not None and not is_same:
             items = differing_items(before, scenario)
-        attribution, note = self._attributed(evaluation, costs, items)
-        verdict, reasons = verdict_on(entry, evaluation, metrics)
+        is_stale = before is not None and not is_same and is_of_other_inputs(entry, before)
+        attribution, note = self._attributed(evaluation, costs, items, is_stale=is_stale)
+        verdict, reasons = verdict_on(evaluation, metrics, missed_before=self._missed_before())
         return ScenarioCheck(
             path=self.subject.path,
             name=scenario.name,
@@ -164,6 +187,7 @@ class _Check:
             ),
             met_before=entry.met,
             met_now=evaluation.met,
+            misfit=evaluation.misfit,
             metrics=metrics,
             costs=costs,
             committed_plan=entry.plan,
@@ -175,7 +199,7 @@ class _Check:
             attribution_note=note,
             prices=prices_between(entry.prices_usd_per_hour, prices_of(scenario)),
             seeds=seeds,
-            notes=(*notes_on(entry, evaluation, before), *((TAMPERED,) if is_same and differs else ())),
+            notes=(*notes_on(entry, evaluation, is_stale=is_stale), *((TAMPERED,) if is_same and differs else ())),
         )
 
     def _unchanged(self) -> ScenarioCheck:
@@ -187,6 +211,8 @@ class _Check:
         verdict, reasons = judged(metrics)
         if not entry.met:
             verdict, reasons = worst([verdict, "warn"]), (MISSED_BEFORE, *reasons)
+        if not entry.met and entry.best_plan is None:
+            verdict, reasons = "infeasible", (NONE_BEFORE, *reasons)
         runs = entry.plan if entry.met else entry.best_plan
         return ScenarioCheck(
             path=self.subject.path,
@@ -207,6 +233,16 @@ class _Check:
             seeds=entry.seeds,
         )
 
+    def _missed_before(self) -> bool:
+        """Return whether the committed plan missed an objective before, in the old baseline too."""
+        old = self.subject.old_entry
+        return not self.entry.met and (old is None or not old.met)
+
+    def _quantiles(self) -> tuple[str, ...]:
+        """Return the quantiles that the baseline has, and those that rules are about."""
+        asked = (rule.metric.name for rule in self.subject.rules if rule.metric.unit == "s")
+        return (*self.entry.measured.latency_ns, *asked)
+
     def _used_seeds(self) -> tuple[int, ...]:
         seeds = self.entry.seeds
         if self.seeds is None:
@@ -220,17 +256,18 @@ class _Check:
         return Side(seeds[:kept], exact_before(costs), samples)
 
     def _attributed(
-        self, evaluation: Evaluation, costs: Costs, items: Sequence[Item]
+        self, evaluation: Evaluation, costs: Costs, items: Sequence[Item], *, is_stale: bool
     ) -> tuple[tuple[Effect, ...], str]:
         """Return what each change is to blame for, and what that leaves open."""
         entry, before = self.entry, self.subject.before
         if costs.before is None or costs.now is None:
             return (), "without a plan that meets the objectives on both sides there is no difference of costs"
         same_version = entry.pipesim_version == version("pipesim")
-        is_stale = before is not None and is_of_other_inputs(entry, before)
         players = players_of(items)
         if costs.now == costs.before and (len(players) < _FEWEST_TO_OFFSET or before is None):
             return (), ""
+        if is_stale and not players:
+            return (), "the baseline is not that of the old files: they cost what these cost"
         if before is None and len(players) + (not same_version) > 1:
             return (), "several inputs changed: pass the old ones with --base-dir to tell what each costs"
         if not players:
@@ -240,7 +277,7 @@ class _Check:
             frozenset(players): costs.now,
         }
 
-        def cost(chosen: frozenset[Item]) -> Decimal | None:
+        def cost(chosen: frozenset[Item]) -> Decimal:
             if (found := known.get(chosen)) is not None:
                 return found
             assert before is not None
@@ -248,14 +285,17 @@ class _Check:
             try:
                 mix = mixed(before, evaluation.scenario, taken)
                 found = Evaluation(mix, entry.plan, self.max_evaluations).cost_usd_per_hour
-            except InvalidInputError:  # a mix that no file could describe
-                return None
+            except InvalidInputError:
+                raise NoCostError("some of the changes make no scenario without the others") from None
+            if found is None:
+                raise NoCostError("with some of the changes and without the others no plan meets the objectives")
             known[chosen] = found
             return found
 
-        values = shapley(tuple(players), cost)
-        if values is None:
-            return (), "with some of the changes and without the others no plan meets the objectives: none can be told"
+        try:
+            values = shapley(tuple(players), cost)
+        except NoCostError as why:
+            return (), f"{why}: what each costs cannot be told"
         effects = [_effect(player, value, costs.before) for player, value in values.items() if value]
         old, note = known[frozenset()], ""
         if old is not None and old != costs.before:
@@ -266,18 +306,20 @@ class _Check:
         return tuple(sorted(effects, key=lambda effect: (-abs(effect.usd_per_hour), effect.part, effect.item))), note
 
 
-def _new(subject: Subject, max_evaluations: int) -> ScenarioCheck:
+def _new(subject: Subject, seed_count: int, max_evaluations: int) -> ScenarioCheck:
     """Return what a scenario costs that the baseline does not know."""
     evaluation = Evaluation(subject.scenario, None, max_evaluations)
     best, cost = evaluation.best, evaluation.best_usd_per_hour
     costs = new_costs(cost)
+    seeds: tuple[int, ...] = ()
     if best is None:
         verdict: Verdict = "infeasible"
         reasons: tuple[str, ...] = (why_none(evaluation),)
         metrics: tuple[MetricChange, ...] = ()
     else:
-        seeds = seeds_from(subject.scenario.seed, SEEDS)
-        samples = measured(subject.scenario, best, seeds)
+        seeds = seeds_from(subject.scenario.seed, seed_count)
+        asked = [rule.metric.name for rule in subject.rules if rule.metric.unit == "s"]
+        samples = measured(subject.scenario, best, seeds, asked)
         metrics = compared(None, Side(seeds, exact_now(costs), _samples(samples)), subject.rules)
         rules_say, why = judged(metrics)
         verdict, reasons = worst([rules_say, "warn"]), (f"it is not in the baseline: {UPDATE}", *why)
@@ -292,6 +334,7 @@ def _new(subject: Subject, max_evaluations: int) -> ScenarioCheck:
         plan_now=best,
         best_plan=best,
         prices=prices_between({}, prices_of(subject.scenario)),
+        seeds=seeds,
     )
 
 

@@ -1,5 +1,6 @@
 """What a baseline says of a scenario: the plan that is committed to, what it costs and does, and what that rests on."""
 
+from collections.abc import Iterable
 from importlib.metadata import version
 
 from pipesim.check.baseline import Entry
@@ -13,7 +14,12 @@ from pipesim.planner.planning import MAX_EVALUATIONS
 
 
 def entry_of(
-    scenario: Scenario, plan: Plan | None, *, seeds: int = SEEDS, max_evaluations: int = MAX_EVALUATIONS
+    scenario: Scenario,
+    plan: Plan | None,
+    *,
+    seeds: int = SEEDS,
+    quantiles: Iterable[str] = (),
+    max_evaluations: int = MAX_EVALUATIONS,
 ) -> Entry:
     """Return what a baseline says of a scenario.
 
@@ -25,6 +31,8 @@ def entry_of(
         The plan to commit to; by default the cheapest that meets the objectives.
     seeds
         Under how many seeds it is simulated.
+    quantiles
+        Of the latency, that rules are about.
     max_evaluations
         Tests of plans that the search may take.
 
@@ -34,10 +42,11 @@ def entry_of(
         If the traffic cannot be read, no plan is given and none meets the objectives, or the one given does not fit.
     """
     evaluation = Evaluation(scenario, plan, max_evaluations)
+    if plan is not None and evaluation.misfit is not None:
+        raise InvalidInputError(f"cannot be committed to: {evaluation.misfit}; widen the search, or plan anew", "plan")
     committed = evaluation.best if plan is None else plan
     if committed is None:
         raise InvalidInputError(f"has no plan to commit to: {why_none(evaluation)}", scenario.name)
-    scenario.check_plan(committed)
     used = seeds_from(scenario.seed, seeds)
     return Entry(
         name=scenario.name,
@@ -51,5 +60,5 @@ def entry_of(
         best_plan=evaluation.best,
         best_cost_usd_per_hour=evaluation.best_usd_per_hour,
         seeds=used,
-        measured=measured(scenario, committed, used),
+        measured=measured(scenario, committed, used, quantiles),
     )

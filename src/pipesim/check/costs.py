@@ -6,23 +6,23 @@ from decimal import Decimal
 from pipesim.check.baseline import Entry
 from pipesim.check.evaluation import Evaluation
 from pipesim.check.report import Costs, Price
+from pipesim.model import Plan
+from pipesim.model.hardware import Catalogue
 
 
 def changed_costs(entry: Entry, evaluation: Evaluation) -> Costs:
     """Return the costs of a scenario that was evaluated anew."""
     before, now = cost_before(entry), evaluation.cost_usd_per_hour
-    catalogue = evaluation.scenario.catalogue
-    priced = all(stage.hardware in catalogue.names for stage in entry.plan.stages.values())
-    committed_now = entry.plan.cost_usd_per_hour(catalogue) if priced else None
+    paid_now = None if (paid := _plan_before(entry)) is None else _cost(paid, evaluation.scenario.catalogue)
     price_effect = plan_effect = None
-    if committed_now is not None:
-        price_effect = committed_now - entry.cost_usd_per_hour
-        plan_effect = None if before is None or now is None else now - before - price_effect
+    if before is not None and paid_now is not None:
+        price_effect = paid_now - before
+        plan_effect = None if now is None else now - before - price_effect
     return Costs(
         before=before,
         now=now,
         committed_before=entry.cost_usd_per_hour,
-        committed_now=committed_now,
+        committed_now=_cost(entry.plan, evaluation.scenario.catalogue),
         best_before=entry.best_cost_usd_per_hour,
         best_now=evaluation.best_usd_per_hour,
         price_effect=price_effect,
@@ -62,6 +62,16 @@ def new_costs(now: Decimal | None) -> Costs:
 def cost_before(entry: Entry) -> Decimal | None:
     """Return what the plan cost that ran: the committed one if it met the objectives, else the cheapest that did."""
     return entry.cost_usd_per_hour if entry.met else entry.best_cost_usd_per_hour
+
+
+def _plan_before(entry: Entry) -> Plan | None:
+    return entry.plan if entry.met else entry.best_plan
+
+
+def _cost(plan: Plan, catalogue: Catalogue) -> Decimal | None:
+    """Return what a plan costs at these prices; None if it runs on what has none."""
+    priced = all(stage.hardware in catalogue.names for stage in plan.stages.values())
+    return plan.cost_usd_per_hour(catalogue) if priced else None
 
 
 def exact_before(costs: Costs) -> dict[str, Decimal | None]:

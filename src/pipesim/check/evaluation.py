@@ -35,9 +35,22 @@ class Evaluation:
         return Question.of(self.scenario)
 
     @cached_property
+    def unfit(self) -> str | None:
+        """Return why the committed plan cannot be simulated at all; None if it can."""
+        if self.committed is None:
+            return "there is no committed plan"
+        try:
+            self.scenario.check_plan(self.committed)
+        except InvalidInputError as error:
+            return str(error)
+        return None
+
+    @cached_property
     def misfit(self) -> str | None:
-        """Return why the committed plan cannot be what the scenario asks for, whatever it does; None if it can."""
-        return "there is no committed plan" if self.committed is None else _misfit(self.scenario, self.committed)
+        """Return why the committed plan is none that the search may choose, whatever it does; None if it is."""
+        if self.unfit is not None or self.committed is None:
+            return self.unfit
+        return _beyond_space(self.scenario, self.committed) or _beyond_limits(self.scenario, self.committed)
 
     @cached_property
     def met(self) -> bool:
@@ -74,17 +87,6 @@ class Evaluation:
 
     def _cost(self, chosen: Plan) -> Decimal:
         return chosen.cost_usd_per_hour(self.scenario.catalogue)
-
-
-def _misfit(scenario: Scenario, committed: Plan) -> str | None:
-    try:
-        scenario.check_plan(committed)
-    except InvalidInputError as error:
-        return str(error)
-    for rule in (_beyond_space, _beyond_limits):
-        if (why := rule(scenario, committed)) is not None:
-            return why
-    return None
 
 
 def _beyond_space(scenario: Scenario, committed: Plan) -> str | None:

@@ -1,21 +1,21 @@
 """What a plan does, one value for each seed, so that two sides can be compared pair by pair."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
 from pipesim.check.baseline import Measured
 from pipesim.engine import SimulationResult, Workload, simulate
-from pipesim.engine.inputs import MAX_WINDOWS
 from pipesim.engine.quantiles import nearest_rank
 from pipesim.errors import invalid
-from pipesim.model import Plan, Scenario
+from pipesim.model import Plan, Scenario, Slo
 from pipesim.model.traffic import RecordedTraffic
 from pipesim.planner import Question
 from pipesim.planner.sensitivity.steps import last_held, meets
-from pipesim.planner.sensitivity.variants import at_load
 from pipesim.traces import ArrivalTrace, scenario_trace
+from pipesim.traces.transform import compress_time
 from pipesim.units import MAX_DURATION_NS, format_quantile, parse_quantile
 
 SEEDS = 8
@@ -37,14 +37,23 @@ def seeds_from(seed: int, count: int) -> tuple[int, ...]:
     return tuple((seed + number) % 2**63 for number in range(count))
 
 
-def quantiles_of(scenario: Scenario) -> tuple[str, ...]:
-    """Return the quantiles that are measured, ascending: ``p50``, ``p95``, ``p99`` and those of the objectives."""
-    wanted = {parse_quantile(name) for name in QUANTILES} | {slo.quantile for slo in scenario.slos}
+def quantiles_of(scenario: Scenario, others: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the quantiles that are measured, ascending: ``p50``, ``p95``, ``p99``, those of objectives, and others."""
+    wanted = {parse_quantile(name) for name in (*QUANTILES, *others)} | {slo.quantile for slo in scenario.slos}
     return tuple(format_quantile(quantile) for quantile in sorted(wanted))
 
 
-def measured(scenario: Scenario, plan: Plan, seeds: Sequence[int]) -> Measured:
+def measured(scenario: Scenario, plan: Plan, seeds: Sequence[int], quantiles: Iterable[str] = ()) -> Measured:
     """Return what a plan does under each of some seeds.
+
+    Parameters
+    ----------
+    scenario, plan
+        What is simulated.
+    seeds
+        Each gives one value.
+    quantiles
+        Of the latency, besides those that are measured in any case.
 
     Raises
     ------
@@ -56,7 +65,7 @@ def measured(scenario: Scenario, plan: Plan, seeds: Sequence[int]) -> Measured:
         results.append(simulate(workload, plan))
         headrooms.append(headroom(workload, plan))
     return Measured(
-        latency_ns=_latencies(results, quantiles_of(scenario)),
+        latency_ns=_latencies(results, quantiles_of(scenario, quantiles)),
         miss_rate=tuple(max(outcome.miss_rate for outcome in result.slos) for result in results),
         utilisation=tuple(_utilisation(result) for result in results),
         headroom=tuple(headrooms),
@@ -67,22 +76,32 @@ def headroom(workload: Workload, plan: Plan) -> float:
     """Return the largest load at which a plan meets the objectives, and does at all lower ones, in steps of 0.01.
 
     With batching a plan can miss at some load and meet the objectives again at a larger one, so every step from the
-    least up is simulated until one misses. 1 is the load of the workload; 0 means that even the least misses. The
-    least step is 0.01, or the first at which the trace is no longer than a trace may be.
+    least up is simulated until one misses. 1 is the load of the workload; 0 means that even the least misses, and 10
+    that none does. The least step is 0.01, or the first at which the trace is no longer than a trace may be. Windows of
+    an objective are stretched as the trace is, so that each holds the same queries: in a window of few, none may be
+    late, which would say something of the window and nothing of the load.
     """
-    question = Question.of(workload)
     step = last_held(
-        lambda step: meets(question if step == STEPS else at_load(question, step / STEPS), plan),
-        _least_step(workload),
+        lambda step: meets(Question.of(_at_load(workload, step)), plan),
+        min(STEPS, workload.trace.duration_ns * STEPS // MAX_DURATION_NS + 1),
         MOST_STEPS,
     )
     return 0.0 if step is None else step / STEPS
 
 
-def _least_step(workload: Workload) -> int:
-    windows_ns = [slo.every_ns * MAX_WINDOWS for slo in workload.scenario.slos if slo.every_ns is not None]
-    longest_ns = min([MAX_DURATION_NS, *windows_ns])
-    return min(STEPS, workload.trace.duration_ns * STEPS // longest_ns + 1)
+def _at_load(workload: Workload, step: int) -> Workload:
+    """Return a workload at so many hundredths of its load."""
+    if step == STEPS:
+        return workload
+    scenario = workload.scenario
+    if any(slo.every_ns is not None for slo in scenario.slos):
+        slos = tuple(_stretched(slo, Fraction(STEPS, step)) for slo in scenario.slos)
+        scenario = replace(scenario, file=scenario.file.model_copy(update={"slo": slos}), source=None)
+    return workload.at(scenario, compress_time(workload.trace, step / STEPS))
+
+
+def _stretched(slo: Slo, factor: Fraction) -> Slo:
+    return slo if slo.every_ns is None else slo.model_copy(update={"every_ns": max(1, round(slo.every_ns * factor))})
 
 
 def _workloads(scenario: Scenario, seeds: Sequence[int]) -> Iterator[Workload]:

@@ -22,7 +22,8 @@ from pipesim.model.profile import ProfileSet
 
 WHOLE = ""
 """The item of a part that is not divided."""
-_BUNDLE = "bundle "
+BUNDLE = "bundle "
+"""What the items begin with that are bundles, and not units."""
 _CURVE = ("batch_size", "latency_ms", "noise_scv", "noise_law", "memory_gb")
 
 Hashes = dict[Part, dict[str, str]]
@@ -101,7 +102,12 @@ def mixed(before: Scenario, now: Scenario, items: Iterable[Item]) -> Scenario:
     """Return the scenario of before with some of its items as they are now.
 
     The profiles of a model that only one side has are there in any case: no stage runs a model that its pipeline does
-    not name. The mix is no file's, and is not checked as one is.
+    not name. The mix is no file's, and is not checked as one is, but for the plan that runs now.
+
+    Raises
+    ------
+    InvalidInputError
+        If the plan that runs now is not one of the mix.
     """
     taken = set(items)
     names: dict[Part, set[str]] = {part: {item.name for item in taken if item.part == part} for part in PARTS}
@@ -112,8 +118,8 @@ def mixed(before: Scenario, now: Scenario, items: Iterable[Item]) -> Scenario:
             profiles |= {key: one for key, one in now.profiles.items() if key[0] == model}
     units, bundles = dict(before.catalogue.units), dict(before.catalogue.bundles)
     for name in names["prices"]:
-        if name.startswith(_BUNDLE):
-            _take(bundles, now.catalogue.bundles, name.removeprefix(_BUNDLE))
+        if name.startswith(BUNDLE):
+            _take(bundles, now.catalogue.bundles, name.removeprefix(BUNDLE))
         else:
             _take(units, now.catalogue.units, name)
     whole = {name: held for name, held in bundles.items() if held.keys() <= units.keys()}
@@ -128,7 +134,7 @@ def mixed(before: Scenario, now: Scenario, items: Iterable[Item]) -> Scenario:
         fields["slo"] = now.file.slo
     if names["space"]:
         fields["search"], previous = now.file.search, now.previous
-    return replace(
+    mix = replace(
         before,
         file=before.file.model_copy(update=fields),
         profiles=ProfileSet(profiles),
@@ -137,6 +143,9 @@ def mixed(before: Scenario, now: Scenario, items: Iterable[Item]) -> Scenario:
         previous=previous,
         source=None,
     )
+    if previous is not None:
+        mix.check_plan(previous)
+    return mix
 
 
 def _take(held: dict[str, Any], other: Mapping[str, Any], name: str) -> None:
@@ -152,8 +161,8 @@ def _said_of(scenario: Scenario, item: Item) -> Any:
         return _curves(scenario, item.name) or None
     if item.part == "prices":
         bundles, units = scenario.catalogue.bundles, scenario.catalogue.units
-        if item.name.startswith(_BUNDLE):
-            return bundles.get(item.name.removeprefix(_BUNDLE))
+        if item.name.startswith(BUNDLE):
+            return bundles.get(item.name.removeprefix(BUNDLE))
         return _unit(units[item.name]) if item.name in units else None
     return _contents(scenario)[item.part].get(item.name)
 
@@ -165,7 +174,7 @@ def _contents(scenario: Scenario) -> dict[Part, dict[str, Any]]:
     models = sorted({stage.model for stage in file.pipeline.stages.values()})
     used = used_hardware(scenario)
     units = {unit: _unit(catalogue.units[unit]) for unit in prices_of(scenario)}
-    bundles = {f"{_BUNDLE}{name}": catalogue.bundles[name] for name in used if name in catalogue.bundles}
+    bundles = {f"{BUNDLE}{name}": catalogue.bundles[name] for name in used if name in catalogue.bundles}
     recipes = {name: recipe.model_dump(mode="json") for name, recipe in scenario.traffic_files.recipes.items()}
     previous = None if scenario.previous is None else scenario.previous.model_dump(mode="json")
     return {

@@ -29,7 +29,7 @@ class Change(Model):
     text: str
     """What became of it, in words: ``k80, batch 8: 132.9 ms → 146.2 ms (+10 %)``."""
     file: str | None = None
-    """Where it is written, relative to the folder of the baseline; None for what is bundled or lies elsewhere."""
+    """Where it is written, relative to the top of the repository; None for what is bundled or lies elsewhere."""
     line: int | None = None
 
 
@@ -81,7 +81,7 @@ class Costs(Model):
     best_before: Usd | None
     best_now: Usd | None
     price_effect: Usd | None
-    """`committed_now` less `committed_before`: the same plan at other prices."""
+    """What the plan that was paid for before costs more now: the same plan at other prices."""
     plan_effect: Usd | None
     """`now` less `before` less `price_effect`: another plan at the prices of now."""
 
@@ -118,7 +118,7 @@ class ScenarioCheck(Model):
     path: str
     """The scenario file, relative to the folder of the baseline, with forward slashes."""
     file: str | None = None
-    """The same, relative to the folder that the command ran in, if that is another."""
+    """The same, relative to the top of the repository, if that is another folder."""
     name: str
     state: State
     """``unchanged``: all inputs are, by their hashes, and so is what came out if it was evaluated anew; ``new``: the
@@ -129,7 +129,9 @@ class ScenarioCheck(Model):
     changes: tuple[Change, ...] = ()
     met_before: bool | None = None
     met_now: bool | None = None
-    """Whether the committed plan meets all objectives under the scenario's seed."""
+    """Whether the committed plan may be chosen, and meets all objectives under the scenario's seed."""
+    misfit: str | None = None
+    """Why the committed plan is none that the search may choose now."""
     metrics: tuple[MetricChange, ...] = ()
     costs: Costs | None = None
     committed_plan: Plan | None = None

@@ -1,23 +1,24 @@
 """Checks of the files of a repository: scenarios, their baseline, the settings, and the same files as they were."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipesim.check.baseline import Baseline, Entry, path_in_baseline, read_baseline, write_baseline
-from pipesim.check.checking import Subject, check
+from pipesim.check.checking import Subject, check, named
 from pipesim.check.committing import entry_of
 from pipesim.check.measures import SEEDS
+from pipesim.check.old_files import DEFAULT_BASELINE, OldFiles, place_of, top_of
 from pipesim.check.report import BaselineNote, CheckReport
 from pipesim.check.settings import Settings, settings_in
 from pipesim.check.thresholds import Rule
+from pipesim.check.verdicts import UPDATE
 from pipesim.check.wording import value
 from pipesim.errors import InvalidInputError, invalid
-from pipesim.files import Workspace, sha256
-from pipesim.model import Plan, Scenario, load_scenario
+from pipesim.files import sha256
+from pipesim.model import Plan, load_scenario
 from pipesim.planner.planning import MAX_EVALUATIONS
 
-DEFAULT_BASELINE = "pipesim-baseline.yaml"
 _OTHER_RULES = "the rules are those of the old files; they are changed here"
 
 OnScenario = Callable[[str], None]
@@ -35,6 +36,8 @@ class Repository:
         The baseline file.
     settings
         Those that hold.
+    are_named, is_baseline_named
+        Whether the scenarios, and the baseline, are named by who asks, and not by the settings.
     allow_outside
         Let paths in scenarios lead out of the repository.
     """
@@ -42,6 +45,8 @@ class Repository:
     scenarios: tuple[Path, ...]
     baseline: Path
     settings: Settings
+    are_named: bool = False
+    is_baseline_named: bool = False
     allow_outside: bool = False
 
     @classmethod
@@ -60,12 +65,13 @@ class Repository:
             If the settings cannot be read, or neither they nor the arguments name a scenario.
         """
         settings = settings_in(Path())
-        chosen = tuple(dict.fromkeys(map(Path, scenarios))) or settings.scenario_files()
+        files = {place_of(Path(file), Path("/")): Path(file) for file in reversed(scenarios)}
+        chosen = tuple(reversed(files.values())) or settings.scenario_files()
         if not chosen:
             remedy = 'name scenario files, or list them in pipesim.toml: [check] scenarios = ["scenarios/*.yaml"]'
             raise InvalidInputError(f"there is no scenario to check; {remedy}", "SCENARIO")
-        held = baseline or settings.baseline_path or DEFAULT_BASELINE
-        return cls(chosen, Path(held), settings, allow_outside)
+        held = baseline or settings.baseline_path or settings.folder / DEFAULT_BASELINE
+        return cls(chosen, Path(held), settings, bool(files), baseline is not None, allow_outside)
 
     def check(
         self,
@@ -95,38 +101,21 @@ class Repository:
         FileFormatError, InvalidInputError
             With file, field, value, rule and remedy, if a file cannot be read as what it should be.
         """
-        held = read_baseline(self.baseline)
-        folder = self.baseline.parent
-        notes: list[str] = []
-        settings, old_entries, old = self.settings, dict[str, Entry](), None
-        if base_dir is not None:
-            if not base_dir.is_dir():
-                raise invalid("--base-dir", str(base_dir), "is not a folder", "give a checkout of the old files")
-            old = _OldFiles(base_dir, self.allow_outside)
-            settings, old_entries = old.settings(self.settings), old.entries(self.baseline)
-            notes += [] if _same_rules(settings, self.settings) else [_OTHER_RULES]
-        subjects = []
-        for file in self.scenarios:
-            path = path_in_baseline(file, self.baseline)
-            scenario = load_scenario(file, allow_outside=self.allow_outside)
-            before = None if old is None else old.scenario(file)
-            rules_here = settings.rules_for(file if old is None else old.place_of(file), rules)
-            replaced = _replaced(path, old_entries.get(path), held.entries.get(path))
-            subjects.append(Subject(path, file, scenario, before, rules_here, is_doubted=bool(replaced)))
-            notes += replaced
-        notes += [
-            f"{path} is in the baseline, and there is no such file: run pipesim baseline update"
-            for path in held.entries
-            if not (folder / path).is_file()
-        ]
-        note = BaselineNote(name=self.baseline.name, sha256=sha256(self.baseline.read_bytes()), notes=tuple(notes))
+        held, top = read_baseline(self.baseline), top_of(self.baseline.parent)
+        old = None if base_dir is None else self._old_files(base_dir, top)
+        subjects = [self._subject(file, held.entries, rules, old) for file in self.scenarios]
+        lost = [] if old is None else self._lost(old, held.entries, top)
+        notes = [*([] if old is None else self._changed_here(old, top)), *lost]
+        for path in held.entries:
+            if not (self.baseline.parent / path).is_file():
+                notes.append(f"{path} is in the baseline, and there is no such file: {UPDATE}")
         return check(
             subjects,
-            held.entries,
-            note,
-            Path(),
+            BaselineNote(name=self.baseline.name, sha256=sha256(self.baseline.read_bytes()), notes=tuple(notes)),
+            top,
             seeds=seeds,
             recheck=recheck,
+            at_least="warn" if lost else "pass",
             max_evaluations=max_evaluations,
             on_scenario=on_scenario,
         )
@@ -176,62 +165,74 @@ class Repository:
             if on_scenario is not None:
                 on_scenario(path)
             kept = entries[path].plan if keep_plans and path in entries else plan
-            entries[path] = entry_of(
-                load_scenario(file, allow_outside=self.allow_outside),
-                kept,
-                seeds=seeds or self.settings.seeds_for(file) or SEEDS,
-                max_evaluations=max_evaluations,
-            )
+            asked = [rule.metric.name for rule in self.settings.rules_for(file) if rule.metric.unit == "s"]
+            with named(path):
+                entries[path] = entry_of(
+                    load_scenario(file, allow_outside=self.allow_outside),
+                    kept,
+                    seeds=seeds or self.settings.seeds_for(file) or SEEDS,
+                    quantiles=asked,
+                    max_evaluations=max_evaluations,
+                )
         baseline = Baseline(entries=entries)
         write_baseline(baseline, self.baseline)
         return baseline, gone
 
+    def _old_files(self, base_dir: Path, top: Path) -> OldFiles:
+        named = self.baseline if self.is_baseline_named else None
+        return OldFiles.read(base_dir, top, self.settings, named, self.scenarios, allow_outside=self.allow_outside)
 
-@dataclass(frozen=True, slots=True)
-class _OldFiles:
-    """The files of a repository as they were.
+    def _subject(
+        self, file: Path, entries: Mapping[str, Entry], rules: Sequence[Rule], old: OldFiles | None
+    ) -> Subject:
+        """Return a scenario, and what it is judged by and compared with."""
+        path = path_in_baseline(file, self.baseline)
+        scenario = load_scenario(file, allow_outside=self.allow_outside)
+        entry = entries.get(path)
+        if old is None:
+            return Subject(path, file, scenario, self.settings.rules_for(file, rules), entry)
+        place = place_of(file, old.top) or path
+        old_entry, notes = old.entries.get(place), []
+        if place not in old.scenarios:
+            notes.append("it is not in the old files")
+        elif entry is None and old_entry is not None:
+            notes.append("its entry is taken out of the baseline here: it is compared with that")
+        elif entry is not None and old_entry is not None and entry != old_entry:
+            notes.append(f"the change replaces its entry in the baseline, {_told(old_entry)} → {_told(entry)}")
+        return Subject(
+            path,
+            file,
+            scenario,
+            old.settings.rules_for(old.judged_as(file), rules),
+            entry or old_entry,
+            old.scenarios.get(place),
+            old_entry,
+            is_doubted=entry != old_entry,
+            notes=tuple(notes),
+        )
 
-    Parameters
-    ----------
-    folder
-        The top of them.
-    allow_outside
-        Let paths in scenarios lead out of it.
-    """
+    def _changed_here(self, old: OldFiles, top: Path) -> list[str]:
+        """Return what of the rules and the baseline the change replaces as a whole."""
+        rules = [(one.fail_if, one.warn_if, one.scenario) for one in (old.settings, self.settings)]
+        notes = [*old.notes, *([] if rules[0] == rules[1] else [_OTHER_RULES])]
+        if old.baseline not in (None, place_of(self.baseline, top)):
+            notes.append(f"the baseline was {old.baseline}, and is another file here")
+        return notes
 
-    folder: Path
-    allow_outside: bool
-
-    def settings(self, now: Settings) -> Settings:
-        """Return the settings that held where those of now hold."""
-        return settings_in(self.place_of(now.folder / "pipesim.toml").parent, root=self.folder)
-
-    def entries(self, baseline: Path) -> dict[str, Entry]:
-        """Return what a baseline said; nothing if it was not there."""
-        old = self.place_of(baseline)
-        return dict(read_baseline(old).entries) if old.is_file() else {}
-
-    def scenario(self, file: Path) -> Scenario | None:
-        """Return what a scenario file said; None if it was not there."""
-        old = self.place_of(file)
-        return load_scenario(old, allow_outside=self.allow_outside, root=self.folder) if old.is_file() else None
-
-    def place_of(self, file: Path) -> Path:
-        """Return where a file was: as in its repository, or, outside of any, as in the current folder."""
-        target, here = file.parent.resolve() / file.name, Path().resolve()
-        top = Workspace.around(file).root
-        tops = [folder for folder in (top, here) if folder is not None and target.is_relative_to(folder)]
-        tops = [folder for folder in tops if folder == here or (folder / ".git").exists()]
-        return self.folder / (target.relative_to(tops[0]) if tops else file.name)
+    def _lost(self, old: OldFiles, entries: Mapping[str, Entry], top: Path) -> list[str]:
+        """Return which scenarios were checked before, are there, and are checked no more."""
+        here = {place_of(file, top) for file in self.scenarios}
+        known = {place_of(self.baseline.parent / path, top) for path in entries}
+        asked = {place: "was checked, and is not any more" for place in old.listed if not self.are_named}
+        gone = {place: "was in the baseline, and is not any more" for place in old.entries if place not in known}
+        return [
+            f"{place} {what}"
+            for place, what in sorted({**gone, **asked}.items())
+            if place not in here and (top / place).is_file()
+        ]
 
 
-def _same_rules(one: Settings, other: Settings) -> bool:
-    return (one.fail_if, one.warn_if, one.scenario) == (other.fail_if, other.warn_if, other.scenario)
-
-
-def _replaced(path: str, old: Entry | None, now: Entry | None) -> list[str]:
-    """Return that the change brings another baseline for a scenario, and at what cost."""
-    if old is None or now is None or old == now:
-        return []
-    costs = [value(entry.cost_usd_per_hour, "usd_per_hour") for entry in (old, now)]
-    return [f"{path}: this change replaces the baseline itself, cost {costs[0]} → {costs[1]}"]
+def _told(entry: Entry) -> str:
+    """Return what a baseline says of a scenario, in short."""
+    cost = value(entry.cost_usd_per_hour, "usd_per_hour")
+    return cost if entry.met else f"{cost}, which misses an objective"

@@ -52,7 +52,7 @@ RuleTexts = Annotated[
     tuple[Annotated[Text, AfterValidator(_rule)], ...], BeforeValidator(sequence), Field(max_length=MAX_RULES)
 ]
 PathText = Annotated[Text, Field(min_length=1, max_length=1000)]
-SeedCount = Annotated[int, Field(ge=1, le=MAX_SEEDS)]
+SeedCount = Annotated[int, Field(ge=2, le=MAX_SEEDS)]
 
 
 class ScenarioSettings(Model):

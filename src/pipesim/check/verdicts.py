@@ -13,14 +13,17 @@ from pipesim.model import Scenario
 from pipesim.planner import Infeasible
 
 UPDATE = "run pipesim baseline update"
-TAMPERED = f"the baseline is not what this program finds for the same inputs: another build made it; {UPDATE}"
+TAMPERED = (
+    f"the baseline is not what this program finds for the same inputs: another build made it, or a hand; {UPDATE}"
+)
+NONE_BEFORE = "no plan meets the objectives, as before"
 MISSED_BEFORE = "the committed plan misses an objective, as it did before"
 
 
 def verdict_on(
-    entry: Entry, evaluation: Evaluation, metrics: Sequence[MetricChange]
+    evaluation: Evaluation, metrics: Sequence[MetricChange], *, missed_before: bool
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """Return the verdict on a scenario that changed, and why it is no pass."""
+    """Return the verdict on a scenario that was evaluated anew, and why it is no pass."""
     if evaluation.runs is None:
         return "infeasible", (why_none(evaluation),)
     verdict, reasons = judged(metrics)
@@ -28,7 +31,7 @@ def verdict_on(
         return verdict, reasons
     if evaluation.misfit is not None:
         return worst([verdict, "warn"]), (f"the committed plan no longer fits: {evaluation.misfit}", *reasons)
-    if not entry.met:
+    if missed_before:
         return worst([verdict, "warn"]), (MISSED_BEFORE, *reasons)
     return "fail", ("the committed plan no longer meets the objectives", *reasons)
 
@@ -63,12 +66,12 @@ def is_of_other_inputs(entry: Entry, before: Scenario) -> bool:
     return bool(changed_items(entry.inputs, hashes_of(before)))
 
 
-def notes_on(entry: Entry, evaluation: Evaluation, before: Scenario | None) -> tuple[str, ...]:
+def notes_on(entry: Entry, evaluation: Evaluation, *, is_stale: bool) -> tuple[str, ...]:
     """Return what else a reader should know."""
     notes = []
     if entry.pipesim_version != version("pipesim"):
         notes.append(f"the baseline was made by pipesim {entry.pipesim_version}")
-    if before is not None and is_of_other_inputs(entry, before):
+    if is_stale:
         notes.append(f"the baseline was stale already: it is not that of the old files; {UPDATE}")
     if evaluation.met and evaluation.best != entry.plan:
         notes.append("a cheaper plan than the committed one meets the objectives")

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from pipesim.check.fields import VERDICTS, Part, Verdict
+from pipesim.check.parts import BUNDLE
 from pipesim.check.report import (
     Change,
     CheckReport,
@@ -128,7 +129,9 @@ def judged(metric: MetricChange) -> str:
 def met(check: ScenarioCheck) -> tuple[str, str] | None:
     """Return whether the committed plan meets the objectives, before and now; None if that was not asked."""
     words = {None: NONE, True: "met", False: "MISSED"}
-    return None if check.met_now is None else (words[check.met_before], words[check.met_now])
+    if check.met_now is None:
+        return None
+    return words[check.met_before], "does not fit" if check.misfit else words[check.met_now]
 
 
 def cost(costs: Costs) -> str:
@@ -151,10 +154,11 @@ def cost(costs: Costs) -> str:
 def why(check: ScenarioCheck) -> str:
     """Return what is to blame for the change of cost, the most first: ``+12 %: resnet152 profile +9 %, …``."""
     effects = sorted((one for one in check.attribution if one.usd_per_hour), key=lambda one: -abs(one.usd_per_hour))
-    before, now = (None, None) if check.costs is None else (check.costs.before, check.costs.now)
+    before = None if check.costs is None else check.costs.before
     said = []
-    if effects and before is not None and now is not None:
-        total = relative((now - before) / before) if before else signed(now - before, "usd_per_hour")
+    if effects and before is not None:
+        difference = sum((effect.usd_per_hour for effect in effects), Decimal(0))
+        total = relative(difference / before) if before else signed(difference, "usd_per_hour")
         said.append(f"{total}: {', '.join(map(_effect, effects))}")
     return ". ".join([*said, *([check.attribution_note] if check.attribution_note else [])])
 
@@ -172,7 +176,7 @@ def subject(part: str, item: str) -> str:
     """
     for known, (whole, one) in _SUBJECTS.items():
         if known == part:
-            return one.format(item) if item else whole
+            return whole if not item else item if item.startswith(BUNDLE) else one.format(item)
     return "pipesim itself"
 
 

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipesim.cli.options import MAX_EVALUATIONS, AllowOutside, check_outputs, show
+from pipesim.cli.options import MAX_EVALUATIONS, AllowOutside, check_outputs, files_of, show
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from pipesim.check.baseline import Baseline
+    from pipesim.check.repository import Repository
 
 app = typer.Typer(no_args_is_help=True, help="Keep the file that pipesim check compares with.")
 
@@ -43,7 +44,7 @@ def update(
         bool, typer.Option("--keep-plans", help="Stay committed to the plans that the baseline has.")
     ] = False,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, max=1000, help="Simulate each plan under so many seeds.")
+        int | None, typer.Option("--seeds", min=2, max=1000, help="Simulate each plan under so many seeds.")
     ] = None,
     max_evaluations: Budget = MAX_EVALUATIONS,
     allow_outside: AllowOutside = False,
@@ -54,8 +55,9 @@ def update(
     from pipesim.model import read_plan
 
     repository = Repository.of(scenarios or (), baseline, allow_outside=allow_outside)
-    inputs = [("SCENARIO", file) for file in repository.scenarios]
-    check_outputs([*inputs, *(() if plan is None else (("--plan", plan),))], {"--baseline": repository.baseline})
+    check_outputs(
+        [*inputs_of(repository), *(() if plan is None else (("--plan", plan),))], {"--baseline": repository.baseline}
+    )
     with working("Planning") as on_scenario:
         written, gone = repository.update(
             plan=None if plan is None else read_plan(plan),
@@ -65,6 +67,18 @@ def update(
             on_scenario=on_scenario,
         )
     show(_tables(repository.baseline, written, gone), lambda: "", as_json=False)
+
+
+def inputs_of(repository: "Repository") -> list[tuple[str, Path]]:
+    """Return the files that are read, with their names: no output may replace them."""
+    from pipesim.model import load_scenario
+
+    settings = repository.settings
+    inputs = [] if settings.file is None else [("the settings", settings.folder / settings.file)]
+    for file in repository.scenarios:
+        scenario = load_scenario(file, allow_outside=repository.allow_outside)
+        inputs += [("SCENARIO", file), *files_of(scenario, file)]
+    return inputs
 
 
 def _tables(file: Path, baseline: "Baseline", gone: tuple[str, ...]) -> "RenderableType":

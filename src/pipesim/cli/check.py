@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipesim.cli.baseline import BaselineFile, Budget, Scenarios
+from pipesim.cli.baseline import BaselineFile, Budget, Scenarios, inputs_of
 from pipesim.cli.options import MAX_EVALUATIONS, NOT_MET, AllowOutside, Json, Out, check_outputs, show
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def check(
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option("--seeds", min=1, max=1000, help="Simulate under so many seeds, by default the baseline's."),
+        typer.Option("--seeds", min=2, max=1000, help="Simulate under so many seeds, by default the baseline's."),
     ] = None,
     recheck: Annotated[
         bool, typer.Option("--recheck", help="Evaluate also what is unchanged, to see that the baseline is true.")
@@ -72,8 +72,9 @@ def check(
     outputs = {
         "--out": out, "--markdown": markdown, "--junit": junit, "--sarif": sarif, "--code-quality": code_quality
     }  # fmt: skip
-    inputs = [("SCENARIO", file) for file in repository.scenarios]
-    check_outputs([*inputs, ("--baseline", repository.baseline)], outputs)
+    summary = os.environ.get(STEP_SUMMARY) if github else None
+    written = {**outputs, STEP_SUMMARY: None if summary is None else Path(summary)}
+    check_outputs([*inputs_of(repository), ("--baseline", repository.baseline)], written)
     with working("Checking") as on_scenario:
         report = repository.check(
             rules=rules,
@@ -87,7 +88,7 @@ def check(
     show(check_tables(report), lambda: to_json(report.model_dump(mode="json")), as_json=json, out=out)
     if github:
         typer.echo(annotations(report), nl=False, err=json)
-        if summary := os.environ.get(STEP_SUMMARY):
+        if summary is not None:
             append_step_summary(report, Path(summary))
     if report.verdict == "infeasible":
         raise typer.Exit(NOT_MET)

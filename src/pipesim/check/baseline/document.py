@@ -34,6 +34,7 @@ MIGRATIONS: Mapping[int, Migration] = {}
 
 _HEAD = "# Written by pipesim baseline update. Change the scenarios, and not this file.\n"
 _UPDATE = "run pipesim baseline update"
+_ANEW = f"remove it and {_UPDATE}"
 _DIGEST = "digest"
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
 # What no version of YAML reads as anything but text, the few words aside that PyYAML quotes by itself. A SHA-256 may
@@ -81,12 +82,15 @@ def read_baseline(
     if type(version) is int and version > SCHEMA_VERSION:
         raise FileFormatError(
             f"{document.where(('schema_version',))}: is {version}, newer than the {SCHEMA_VERSION} that this version of"
-            f" pipesim reads; install a newer pipesim, or {_UPDATE} with this one"
+            f" pipesim reads; install a newer pipesim, or remove it and {_UPDATE} with this one"
         )
     while isinstance(version, int) and version in migrations:
         data = migrations[version](data)
         version = data["schema_version"]
-    return validated(Baseline, replace(document, data=data))
+    found = validated(Baseline, replace(document, data=data))
+    if version is None:
+        raise FileFormatError(f"{path.name}: ends before its last line, schema_version; fetch it again, or {_ANEW}")
+    return found
 
 
 def write_baseline(baseline: Baseline, path: str | Path) -> None:
