@@ -261,7 +261,13 @@ def test_rules_are_those_of_the_old_files(folder: Path, tmp_path_factory: pytest
     assert found.baseline.notes == ("the rules are those of the old files; they are changed here",)
     Path("pipesim.toml").unlink()
     assert Repository.of([SHOP]).check(base_dir=base).verdict == "fail"
-    # Old files without settings have the rules by default, and not those of the repository that they lie in.
+    # Nor does another name help,
+    SHOP.rename("store.yaml")
+    renamed = Repository.of(["store.yaml"]).check(base_dir=base)
+    assert renamed.baseline.notes[1] == "shop.yaml was in the baseline, and the file is gone"
+    assert [outcome.rule for metric in renamed.scenarios[0].metrics for outcome in metric.outcomes][0] == "cost:+1%"
+    Path("store.yaml").rename(SHOP)
+    # and old files without settings have the rules by default, not those of the repository that they lie in.
     (base / "pipesim.toml").unlink()
     inside = Path(shutil.move(base, folder / "old"))
     shutil.rmtree(inside / ".git")

@@ -113,14 +113,14 @@ class OldFiles:
             for place in places
             if (folder / place).is_file()
         }
-        if not read:
-            notes.append("none of the scenarios is in the old files")
-            return cls(folder, top, now, None, {}, (), {}, tuple(notes))
         where = folder / (place_of(now.folder / "-", top) or "-")
         settings = tried(partial(settings_in, root=folder), where.parent) or now
         held = settings.baseline_path or settings.folder / DEFAULT_BASELINE
         if baseline is not None:
             held = folder / (place_of(baseline, top) or baseline.name)
+        if not read and settings.file is None and not held.is_file():
+            notes.append("the old files have no scenario, no settings and no baseline: nothing is compared with them")
+            return cls(folder, top, now, None, {}, (), {}, tuple(notes))
         found = tried(read_baseline, held) if held.is_file() else None
         known = {} if found is None else found.entries
         listed = () if settings is now else tried(Settings.scenario_files, settings) or ()
@@ -138,7 +138,7 @@ class OldFiles:
     def judged_as(self, file: Path) -> Path:
         """Return the file by which the settings know a scenario of now."""
         place = place_of(file, self.top)
-        return file if place is None or place not in self.scenarios else self.folder / place
+        return file if place is None else self.folder / place
 
 
 def place_of(file: Path, top: Path) -> str | None:

@@ -217,7 +217,8 @@ class Repository:
         notes = [*old.notes, *([] if rules[0] == rules[1] else [_OTHER_RULES])]
         if old.baseline not in (None, place_of(self.baseline, top)):
             notes.append(f"the baseline was {old.baseline}, and is another file here")
-        return notes
+        gone = (place for place in sorted(old.entries) if not (top / place).is_file())
+        return [*notes, *(f"{place} was in the baseline, and the file is gone" for place in gone)]
 
     def _lost(self, old: OldFiles, entries: Mapping[str, Entry], top: Path) -> list[str]:
         """Return which scenarios were checked before, are there, and are checked no more."""
