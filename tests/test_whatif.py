@@ -486,6 +486,24 @@ def test_html_is_escaped_and_without_scripts() -> None:
     assert "infeasible" in pages[2]
 
 
+def test_the_card_of_an_optimal_plan_says_so_and_that_of_another_how_much_can_be_saved() -> None:
+    optimal, greedy = (ps.plan(chain(), method=method, verified=False) for method in ("search", "greedy"))
+    assert isinstance(optimal, ps.FeasiblePlan)
+    assert isinstance(greedy, ps.FeasiblePlan)
+    saved = replace(greedy, bound_usd_per_hour=greedy.weighed_usd_per_hour / 2)
+    pages = [one._repr_html_() for one in (optimal, saved)]
+    assert ["it is optimal: every cheaper plan" in page for page in pages] == [True, False]
+    assert ["can be saved" in page for page in pages] == [False, True]
+    assert "at most 50.0% can be saved" in pages[1]
+
+
+@pytest.mark.parametrize(("service_ms", "shown"), [(19.95, "&gt;99%"), (19.8, "99%")])
+def test_a_card_does_not_round_a_utilisation_up_to_all_of_the_time(service_ms: float, shown: str) -> None:
+    traffic = {"constant": {"rate_qps": 50, "duration": "20s"}}
+    scenario = make_scenario({"detect": {}}, {"detect": {1: service_ms}}, traffic=traffic)
+    assert f">{shown}</td>" in ps.simulate(scenario, make_plan(scenario))._repr_html_()
+
+
 def test_a_scenario_shows_its_traffic_as_its_file_says_it() -> None:
     scenario = chain(traffic={"poisson": {"rate_qps": 50, "duration": "2min"}})
     assert "Traffic: {poisson: {rate_qps: 50, duration: 2min}, load: 2}; seed 0" in scenario.with_(load=2)._repr_html_()

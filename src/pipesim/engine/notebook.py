@@ -1,5 +1,7 @@
 """Simulations as notebooks show them."""
 
+import math
+
 import pandas as pd
 
 from pipesim.engine.result import SimulationResult, SloOutcome
@@ -40,11 +42,17 @@ def _stages(stages: pd.DataFrame) -> str:
             stage["hardware"],
             stage["replicas"],
             stage["max_batch_size"],
-            f"{stage['mean_batch_size']:.3g}",
-            f"{stage['utilisation']:.0%}",
+            "–" if math.isnan(stage["mean_batch_size"]) else f"{stage['mean_batch_size']:.3g}",
+            _utilisation(stage["utilisation"]),
             f"{stage['cost_usd_per_hour']:.2f}",
         ]
         for name, stage in stages.iterrows()
     ]
     head = ["stage", "hardware", "replicas", "max batch", "mean batch", "utilisation", "$/h"]
     return table(head, rows, left=2)
+
+
+def _utilisation(share: float) -> str:
+    if math.isnan(share):
+        return "–"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"

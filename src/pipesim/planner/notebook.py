@@ -12,7 +12,9 @@ def planning_html(result: PlanningResult) -> str:
     parts = []
     if isinstance(result, FeasiblePlan):
         bound, gap = result.bound_usd_per_hour, result.gap
-        if bound is not None and gap is not None:
+        if result.proof.excluded:
+            parts.append(line("it is optimal: every cheaper plan of the search space is excluded"))
+        elif bound is not None and gap is not None:
             parts.append(line(f"no plan is below {format_usd(bound)} an hour: at most {gap:.1%} can be saved"))
     if isinstance(result, FeasiblePlan | MissedPlan):
         parts += [*simulated_parts(result.simulation), *(line(f"Note: {note}") for note in result.caveats)]

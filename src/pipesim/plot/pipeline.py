@@ -64,7 +64,7 @@ def pipeline_graph(stages: pd.DataFrame, edges: pd.DataFrame, ax: Axes | None = 
     width_in = max(len(line) for lines in texts.values() for line in lines) * _CHARACTER_IN + 0.2
     height_in = max(map(len, texts.values())) * _LINE_IN + 0.18
     labels = {(link["upstream"], link["downstream"]): _edge_label(link) for link in links}
-    gap_in = max([_GAP_IN, *(0.35 + 0.07 * max(map(len, label.split("\n"))) for label in labels.values())])
+    gap_in = max([_GAP_IN, *(0.8 + 0.07 * max(map(len, label.split("\n"))) for label in labels.values())])
     at, path_of, size = _layout(list(texts), list(labels), width_in, height_in, gap_in)
     ax, scale = _axes(size, ax)
 
@@ -116,7 +116,8 @@ def _lines(name: str, row: Mapping[Any, Any]) -> list[str]:
         rate, busy = row["rate_per_s"], row["utilisation"]
         if not np.isnan(rate):
             text = f"{plain_number(float(f'{rate:.3g}'))} items/s"
-            lines.append(text if np.isnan(busy) else f"{text}, {busy:.0%} busy")
+            share = ">99%" if 0.995 <= busy < 1 else f"{busy:.0%}"
+            lines.append(text if np.isnan(busy) else f"{text}, {share} busy")
         cost = row["cost_usd_per_hour"]
         lines.append(f"${cost:,.2f}/h" if cost >= 0.1 or not cost else f"${cost:.2g}/h")
     return lines
@@ -249,7 +250,7 @@ def _draw_edge(
             va="center",
             linespacing=1.25,
             zorder=4,
-            bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.9},
+            bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none"},
         )
         as_written([note])
 

@@ -221,12 +221,17 @@ def cost_by_stage(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         )
         share = f", {cost / total:.0%}" if total else ""
         text = f"{frame['replicas'].iloc[place]} × {kind}: ${cost:,.2f}{share}"
-        note = ax.annotate(text, (cost, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
+        note = ax.annotate(
+            text, (cost, place), (4, 0), textcoords="offset points", va="center", fontsize=9,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )  # fmt: skip
         as_written([note])
     _name_rows(ax, stages)
     ax.set_xlim(0, 1.45 * costs.max() if total else 1)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(round(value, 10))))
-    return dress(ax, f"Cost by stage: ${total:,.2f} an hour in all", "cost (US$ per hour)", "", legend=False)
+    dress(ax, f"Cost by stage: ${total:,.2f} an hour in all", "cost (US$ per hour)", "", legend=False)
+    ax.grid(visible=False, axis="y")
+    return ax
 
 
 def _rows_axes(rows: float) -> Axes:
