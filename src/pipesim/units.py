@@ -4,6 +4,7 @@ Engines and traces count integer nanoseconds (``_ns``), the public interface spe
 say ``300ms``. Money is :class:`decimal.Decimal`.
 """
 
+import math
 import re
 from decimal import Decimal
 from fractions import Fraction
@@ -117,6 +118,17 @@ def format_quantile(quantile: Decimal) -> str:
     ('p99', 'p99.9', 'p50')
     """
     return f"p{(quantile * 100).normalize():f}"
+
+
+def format_utilisation(share: float) -> str:
+    """Return the busy share of replicas for people to read; only what is always busy is 100 %.
+
+    >>> format_utilisation(0.914), format_utilisation(0.9998), format_utilisation(1.0), format_utilisation(math.nan)
+    ('91%', '>99%', '100%', '–')
+    """
+    if math.isnan(share):
+        return "–"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 def format_usd(amount: Decimal, digits: int = 2) -> str:

@@ -12,7 +12,7 @@ from pipesim.cli.screen import duration, headline, is_small, new_table, usd
 from pipesim.engine import QUANTILES, SimulationResult, SloOutcome, Summary
 from pipesim.planner.explain import caveats
 from pipesim.report.wording import cost_per_month, described_traffic
-from pipesim.units import NS_PER_S, format_duration, format_usd, parse_quantile
+from pipesim.units import NS_PER_S, format_duration, format_usd, format_utilisation, parse_quantile
 
 Simulated = SimulationResult | Summary
 
@@ -65,16 +65,10 @@ def _stages(result: Simulated) -> Table:
             str(row["replicas"]),
             str(row["max_batch_size"]),
             "–" if math.isnan(row["mean_batch_size"]) else f"{row['mean_batch_size']:.1f}",
-            Text(_utilisation(row["utilisation"]), style="red" if stage in result.overloaded else ""),
+            Text(format_utilisation(row["utilisation"]), style="red" if stage in result.overloaded else ""),
             usd(cost)[1:],
         )
     return table
-
-
-def _utilisation(share: float) -> str:
-    if math.isnan(share):
-        return "–"
-    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 def _cost(result: Simulated) -> Text:

@@ -7,7 +7,7 @@ import pandas as pd
 from pipesim.engine.result import SimulationResult, SloOutcome
 from pipesim.engine.summary import Summary
 from pipesim.markup import card, line, table
-from pipesim.units import NS_PER_S, format_duration, format_usd
+from pipesim.units import NS_PER_S, format_duration, format_usd, format_utilisation
 
 Simulated = SimulationResult | Summary
 
@@ -43,16 +43,10 @@ def _stages(stages: pd.DataFrame) -> str:
             stage["replicas"],
             stage["max_batch_size"],
             "–" if math.isnan(stage["mean_batch_size"]) else f"{stage['mean_batch_size']:.3g}",
-            _utilisation(stage["utilisation"]),
+            format_utilisation(stage["utilisation"]),
             f"{stage['cost_usd_per_hour']:.2f}",
         ]
         for name, stage in stages.iterrows()
     ]
     head = ["stage", "hardware", "replicas", "max batch", "mean batch", "utilisation", "$/h"]
     return table(head, rows, left=2)
-
-
-def _utilisation(share: float) -> str:
-    if math.isnan(share):
-        return "–"
-    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"

@@ -31,7 +31,7 @@ from pipesim.report.wording import (
     verified,
 )
 from pipesim.traces import ArrivalTrace, describe, gap_scv
-from pipesim.units import NS_PER_S, format_duration, format_usd
+from pipesim.units import NS_PER_S, format_duration, format_usd, format_utilisation
 
 Planned = FeasiblePlan | MissedPlan
 
@@ -261,13 +261,12 @@ def _held(outcome: SloOutcome) -> str:
 def _stages(result: SimulationResult) -> Table:
     rows = []
     for row in charts.frame_rows(result.stages):
-        load = row["utilisation"]
         rows.append(
             (
                 row["stage"],
                 f"{row['items']:,}",
                 "–" if math.isnan(row["mean_batch_size"]) else f"{row['mean_batch_size']:.1f}",
-                "–" if math.isnan(load) else ">99%" if 0.995 <= load < 1 else f"{load:.0%}",
+                format_utilisation(row["utilisation"]),
                 figure(row["headroom"]),
             )
         )
