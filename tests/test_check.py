@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 
 import pipesim.check.checking as checking
 from bad_input.answers import Run
 from check_repository import edit, make_repository
 from pipesim.check.baseline import Baseline, read_baseline, write_baseline
-from pipesim.check.measures import headroom, seeds_from
+from pipesim.check.committing import entry_of
+from pipesim.check.evaluation import Evaluation
+from pipesim.check.measures import headroom, measured, seeds_from
 from pipesim.check.report import CheckReport, ScenarioCheck
 from pipesim.check.repository import Repository
 from pipesim.check.thresholds import rule_of
@@ -99,6 +102,7 @@ def test_a_baseline_that_is_not_what_is_found_is_noticed(shop: Path) -> None:
     _as_if_made_by(metadata.version("pipesim"), cost_usd_per_hour=Decimal("1.00"))
     assert checked().notes == ()
     found = checked(recheck=True)
+    assert found.state == "changed"
     assert "another build made it" in found.notes[0]
     assert [(effect.part, effect.usd_per_hour) for effect in found.attribution] == [("pipesim", Decimal("0.40"))]
 
@@ -110,13 +114,14 @@ def test_a_dearer_unit_is_a_matter_of_prices_and_not_of_the_plan(shop: Path) -> 
     assert costs is not None
     assert costs.before is not None
     assert (costs.price_effect, costs.plan_effect) == (Decimal("0.10"), 0)
-    assert costs.now == costs.before + Decimal("0.10")
+    assert costs.now == costs.committed_now == costs.before + Decimal("0.10")
     assert found.plan_changes == ()
     assert [(effect.part, effect.item, effect.usd_per_hour) for effect in found.attribution] == [
         ("prices", "gpu", Decimal("0.10"))
     ]
+    assert found.attribution[0].relative == pytest.approx(0.1 / 1.4)
     assert (found.prices["gpu"].before, found.prices["gpu"].now) == (Decimal("1.0"), Decimal("1.1"))
-    assert found.verdict == "fail"
+    assert (found.verdict, found.notes) == ("fail", ())
     assert {metric.change for metric in found.metrics if metric.unit != "usd_per_hour"} == {0.0}
 
 
@@ -161,6 +166,9 @@ def test_what_another_version_finds_is_its_own_doing(shop: Path, base: Path) -> 
     paid = read_baseline(BASELINE).entries["shop.yaml"].cost_usd_per_hour
     _as_if_made_by("0.0.1", cost_usd_per_hour=paid - 1)
     edit(shop / "prices.yaml", ("1.00", "1.10"))
+    untold = checked()
+    assert untold.attribution == ()
+    assert "--base-dir" in untold.attribution_note
     found = checked(base_dir=base)
     assert [(effect.part, effect.usd_per_hour) for effect in found.attribution] == [
         ("pipesim", Decimal(1)),
@@ -188,9 +196,10 @@ def test_a_plan_that_the_search_no_longer_allows_is_replaced(shop: Path) -> None
     # What is told of latencies is that of the committed plan, which does what it did.
     assert {metric.change for metric in found.metrics if metric.unit == "s"} == {0.0}
     assert found.misfit is not None
+    assert checked("cost:0.1").verdict == "fail"
 
 
-def test_a_plan_that_missed_before_is_no_regression(shop: Path) -> None:
+def test_a_plan_that_missed_before_is_no_regression(shop: Path, base: Path) -> None:
     entry = read_baseline(BASELINE).entries["shop.yaml"]
     too_small = entry.plan.with_stage("first", replicas=1).with_stage("second", replicas=1, max_batch_size=1)
     write_plan(too_small, "small.yaml")
@@ -199,13 +208,16 @@ def test_a_plan_that_missed_before_is_no_regression(shop: Path) -> None:
     entry = read_baseline(BASELINE).entries["shop.yaml"]
     assert (entry.met, entry.plan) == (False, too_small)
     assert entry.best_plan is not None
-    assert (checked().verdict, checked().reasons) == (
-        "warn",
-        ("the committed plan misses an objective, as it did before",),
-    )
+    shutil.copytree(shop, base, dirs_exist_ok=True)
+    found = checked()
+    assert (found.verdict, found.reasons) == ("warn", ("the committed plan misses an objective, as it did before",))
+    assert (found.met_before, found.met_now, found.plan_now) == (False, False, entry.best_plan)
+    assert checked("cost:0.1").verdict == "fail"
     edit(SHOP, ("rate_qps: 99", "rate_qps: 100"))
-    found = checked("p99:+1000%", "cost:+1000%")
-    assert (found.met_before, found.met_now, found.verdict) == (False, False, "warn")
+    for options in ({}, {"base_dir": base}):
+        found = checked("p99:+1000%", "cost:+1000%", **options)
+        assert (found.met_before, found.met_now, found.verdict) == (False, False, "warn")
+    assert checked("cost:0.1").verdict == "fail"
 
 
 @pytest.mark.slow
@@ -234,6 +246,13 @@ def test_a_change_of_nothing_does_not_answer_for_a_stale_baseline(shop: Path, ba
     found = checked(base_dir=base)
     assert found.attribution == ()
     assert "the baseline is not that of the old files" in found.attribution_note
+
+
+def test_a_quantile_that_the_baseline_lacks_is_measured_for_a_rule(shop: Path, base: Path) -> None:
+    found = checked("p99.9:+1%", "p99.9:1ms")
+    (p999,) = [metric for metric in found.metrics if metric.metric == "p99.9"]
+    assert p999.before is None
+    assert [(outcome.rule, outcome.broken) for outcome in p999.outcomes] == [("p99.9:+1%", False), ("p99.9:1ms", True)]
 
 
 def test_entries_of_files_that_are_gone_are_noticed_and_dropped(shop: Path) -> None:
@@ -265,7 +284,7 @@ def test_rules_are_those_of_the_old_files(folder: Path, tmp_path_factory: pytest
     SHOP.rename("store.yaml")
     renamed = Repository.of(["store.yaml"]).check(base_dir=base)
     assert renamed.baseline.notes[1] == "shop.yaml was in the baseline, and the file is gone"
-    assert [outcome.rule for metric in renamed.scenarios[0].metrics for outcome in metric.outcomes][0] == "cost:+1%"
+    assert next(outcome.rule for metric in renamed.scenarios[0].metrics for outcome in metric.outcomes) == "cost:+1%"
     Path("store.yaml").rename(SHOP)
     # and old files without settings have the rules by default, not those of the repository that they lie in.
     (base / "pipesim.toml").unlink()
@@ -318,6 +337,8 @@ def test_a_baseline_elsewhere_and_a_scenario_no_longer_listed_are_named(
         "the baseline was pipesim-baseline.yaml, and is another file here",
         "other.yaml was checked, and is not any more",
     )
+    named = Repository.of([SHOP]).check(base_dir=base)
+    assert (named.verdict, named.baseline.notes) == ("pass", found.baseline.notes[:1])
 
 
 def test_old_files_that_cannot_be_read_are_no_reason_to_stop(shop: Path, base: Path) -> None:
@@ -373,17 +394,20 @@ def test_a_plan_that_the_search_does_not_allow_cannot_be_committed_to(shop: Path
 def test_a_scenario_named_twice_is_checked_once(shop: Path) -> None:
     (shop / "sub").mkdir()
     assert len(Repository.of([SHOP, shop / SHOP, Path("sub/../shop.yaml")]).scenarios) == 1
+    Path("link.yaml").symlink_to(SHOP)
+    assert len(Repository.of([SHOP, Path("link.yaml")]).scenarios) == 2
 
 
 def test_the_baseline_lies_beside_the_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_repository(folder)
-    Path("pipesim.toml").write_text('[check]\nscenarios = ["shop.yaml"]\nfail_if = ["p99.9:+1%"]\n')
-    Repository.of().update(seeds=SEEDS)
+    Path("pipesim.toml").write_text('[check]\nscenarios = ["shop.yaml"]\nfail_if = ["p99.9:+1%"]\nseeds = 2\n')
+    Repository.of().update()
     (folder / "sub").mkdir()
     monkeypatch.chdir(folder / "sub")
     edit(folder / "profiles.csv", ("alpha,cpu,1,10", "alpha,cpu,1,11"))
     (found,) = Repository.of().check().scenarios
-    # Paths are those of the repository, and quantiles that rules are about are measured.
+    # Paths are those of the repository, seeds those of the settings, and quantiles that rules are about are measured.
+    assert found.seeds == (1, 2)
     assert (found.path, found.file, found.changes[0].file) == ("shop.yaml", None, "profiles.csv")
     assert "p99.9" in [metric.metric for metric in found.metrics]
 
@@ -402,6 +426,209 @@ def test_the_baseline_keeps_plans_if_asked(shop: Path) -> None:
     edit(shop / "prices.yaml", ("0.40", "9.00"))
     repository = Repository.of([SHOP])
     assert repository.update(keep_plans=True, seeds=SEEDS)[0].entries["shop.yaml"].plan == plan
+
+
+def test_the_committed_plan_runs_while_it_meets_the_objectives_though_another_is_cheaper(shop: Path) -> None:
+    best = read_baseline(BASELINE).entries["shop.yaml"].plan
+    Repository.of([SHOP]).update(plan=PLAN, seeds=SEEDS)
+
+    def told() -> tuple[str, tuple[str, ...]]:
+        found = checked("cost:+0%", "best_cost:+0%")
+        assert (found.met_now, found.plan_now, found.best_plan) == (True, PLAN, best)
+        assert found.plan_changes == ()
+        assert [change.stage for change in found.best_changes] == ["first"]
+        assert [(change.before, change.now) for change in found.best_changes] == [
+            ("2 × cpu, batch 8", f"1 × cpu, batch {best.stages['first'].max_batch_size}")
+        ]
+        costs = found.costs
+        assert costs is not None
+        assert (costs.now, costs.committed_now, costs.best_now) == (Decimal("1.8"), Decimal("1.8"), Decimal("1.4"))
+        now = {metric.metric: metric.now for metric in found.metrics if metric.unit == "usd_per_hour"}
+        assert now == {"cost": 1.8, "committed_cost": 1.8, "best_cost": 1.4}
+        return found.verdict, found.notes
+
+    assert told() == ("pass", ())
+    edit(SHOP, ("rate_qps: 40", "rate_qps: 41"))
+    assert told() == ("pass", ("a cheaper plan than the committed one meets the objectives",))
+
+
+def test_prices_that_make_up_for_each_other_are_told_and_what_costs_nothing_is_not(shop: Path, base: Path) -> None:
+    edit(shop / "prices.yaml", ("0.40", "0.50"), ("1.00", "0.90"))
+    untold = checked("cost:+0%")
+    assert (untold.verdict, untold.attribution, untold.attribution_note) == ("pass", (), "")
+    for bound in ("120ms", "121ms"):
+        edit(SHOP, ("120ms", bound))
+        found = checked("cost:+0%", base_dir=base)
+        assert [(effect.item, effect.usd_per_hour) for effect in found.attribution] == [
+            ("cpu", Decimal("0.1")),
+            ("gpu", Decimal("-0.1")),
+        ]
+        assert [effect.relative for effect in found.attribution] == [pytest.approx(1 / 14), pytest.approx(-1 / 14)]
+        assert (found.verdict, found.attribution_note) == ("pass", "")
+
+
+def test_a_change_that_needs_another_to_have_a_plan_has_no_cost_of_its_own(shop: Path, base: Path) -> None:
+    edit(SHOP, ("120ms", "20ms"))
+    edit(shop / "profiles.csv", ("cpu,1,10", "cpu,1,3"), ("gpu,1,15", "gpu,1,4"))
+    edit(shop / "prices.yaml", ("1.00", "1.10"))
+    found = checked(base_dir=base)
+    assert found.costs is not None
+    assert found.costs.now is not None
+    assert found.attribution == ()
+    assert found.attribution_note == (
+        "with some of the changes and without the others no plan meets the objectives: what each costs cannot be told"
+    )
+
+
+def test_hardware_that_is_gone_has_no_price_to_tell_effects_by(shop: Path) -> None:
+    edit(shop / "prices.yaml", ("  gpu: {kind: gpu, unit: gpu, price_usd_per_hour: 1.00}\n", ""))
+    found = checked("cost:+1000%")
+    assert found.costs is not None
+    assert (found.costs.committed_now, found.costs.price_effect, found.costs.plan_effect) == (None, None, None)
+    assert found.plan_now is not None
+    assert (found.verdict, found.met_now) == ("warn", False)
+    assert [metric.metric for metric in found.metrics if metric.unit != "usd_per_hour"] == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "misfit"),
+    [
+        ("max_replicas: 2, min_replicas: 1, max_batch_size: 8, quota: {cpu: 2}, max_cost_usd_per_hour: 1.80", None),
+        ("max_replicas: 1", "first has 2 replicas, the search allows 1–1"),
+        ("min_replicas: 2", "second has 1 replicas, the search allows 2–128"),
+        ("max_batch_size: 4", "first has batches of up to 8, the search allows 4"),
+        ("quota: {cpu: 1}", "it occupies 2 cpu, the quota is 1"),
+        ("max_cost_usd_per_hour: 1.79", "it costs more than the ceiling of $1.79 an hour"),
+    ],
+)
+def test_a_plan_fits_up_to_the_limits_and_no_further(limits: str, misfit: str | None, folder: Path) -> None:
+    make_repository(folder)
+    edit(SHOP, ("max_replicas: 8", limits))
+    evaluation = Evaluation(load_scenario(SHOP), PLAN)
+    assert (evaluation.misfit, evaluation.met) == (misfit, misfit is None)
+
+
+def test_a_scenario_that_is_new_is_simulated_under_as_many_seeds_as_asked(shop: Path) -> None:
+    write_baseline(Baseline(), BASELINE)
+    found = checked("p99.9:1h", "cost:+1%", seeds=2)
+    assert (found.state, found.verdict, found.seeds) == ("new", "warn", (1, 2))
+    assert "p99.9" in [metric.metric for metric in found.metrics]
+    assert checked("p50:1ms", seeds=1).verdict == "fail"
+
+
+def test_what_is_measured_is_the_worst_objective_and_the_busiest_stage_under_each_seed(folder: Path) -> None:
+    make_repository(folder)
+    edit(SHOP, ("{p99: 120ms}", "{p90: 30ms, p99.5: 60ms}"))
+    scenario = load_scenario(SHOP)
+    found = measured(scenario, PLAN, (1, 5), ["p42"])
+    assert list(found.latency_ns) == ["p42", "p50", "p90", "p95", "p99", "p99.5"]
+    edit(SHOP, ("seed: 1", "seed: 5"))
+    for number, one in enumerate((scenario, load_scenario(SHOP))):
+        result = simulate(one, PLAN)
+        assert found.miss_rate[number] == max(outcome.miss_rate for outcome in result.slos)
+        assert len({outcome.miss_rate for outcome in result.slos}) == 2
+        assert found.utilisation[number] == result.stages["utilisation"].max()
+        assert (
+            found.latency_ns["p99"][number]
+            == np.sort(result.latency_ns)[int(np.ceil(0.99 * result.latency_ns.size)) - 1]
+        )
+
+
+@pytest.mark.parametrize(
+    ("scaled", "noise", "same"),
+    [("", 0, True), ("", 0.5, False), (", thin: 0.5", 0, False), (", transform: [{thin: 0.5}]", 0, False)],
+)
+def test_recorded_arrivals_are_one_for_all_seeds_unless_a_seed_decides(
+    scaled: str, noise: float, same: bool, folder: Path
+) -> None:
+    make_repository(folder)
+    Path("seen.csv").write_text("t\n" + "".join(f"{n * n}\n" for n in range(100)))
+    rows = Path("profiles.csv").read_text().replace("\n", f",{noise}\n")
+    Path("profiles.csv").write_text(rows.replace(f"latency_ms,{noise}", "latency_ms,noise_scv"))
+    edit(SHOP, ("{poisson: {rate_qps: 40, duration: 20s}}", f"{{file: seen.csv, column: t, unit: ms{scaled}}}"))
+    found = entry_of(load_scenario(SHOP), PLAN, seeds=3)
+    assert (len(set(found.measured.utilisation)) == 1) is same
+    assert set(found.files) == {"shop.yaml", "profiles.csv", "prices.yaml", "seen.csv"}
+
+
+def test_what_cannot_be_compared_names_the_scenario(shop: Path) -> None:
+    Repository.of([SHOP]).update(seeds=1)
+    with pytest.raises(InvalidInputError, match=r"^shop.yaml: rule: 'p99:\+1%' is about a change that one seed cannot"):
+        checked("p99:+1%")
+
+
+def test_a_search_that_ends_by_its_budget_says_so(shop: Path) -> None:
+    edit(SHOP, ("rate_qps: 40", "rate_qps: 190"))
+    found = checked(max_evaluations=1)
+    assert (found.verdict, found.reasons) == (
+        "infeasible",
+        ("the search ended by its budget before it found a plan",),
+    )
+
+
+def test_an_entry_that_was_written_in_by_hand_can_be_replaced_but_not_kept(shop: Path) -> None:
+    edit(BASELINE, ("met: true", "met: false"))
+    repository = Repository.of([SHOP])
+    for wrong in (lambda: repository.check(), lambda: repository.update(keep_plans=True)):
+        with pytest.raises(InvalidInputError, match="run pipesim baseline update"):
+            wrong()
+    repository.update(seeds=SEEDS)
+    assert checked().verdict == "pass"
+
+
+def test_a_plan_is_committed_to_for_one_scenario(shop: Path) -> None:
+    shutil.copy("shop.yaml", "other.yaml")
+    for scenarios, keep in (([SHOP, Path("other.yaml")], False), ([SHOP], True)):
+        with pytest.raises(InvalidInputError, match=r"^--plan: .* is for one scenario, without --keep-plans"):
+            Repository.of(scenarios).update(plan=PLAN, keep_plans=keep, seeds=1)
+
+
+def test_what_the_old_files_do_not_have_is_said(shop: Path, base: Path) -> None:
+    (base / "shop.yaml").unlink()
+    found = Repository.of([SHOP]).check(base_dir=base)
+    assert found.baseline.notes == ()
+    assert found.scenarios[0].notes == ("it is not in the old files",)
+    assert (found.verdict, found.scenarios[0].state) == ("pass", "unchanged")
+    (base / BASELINE).unlink()
+    found = Repository.of([SHOP]).check(base_dir=base)
+    (note,) = found.baseline.notes
+    assert note.startswith("the old files have no scenario, no settings and no baseline")
+    # Nobody has seen this entry before, so it is not taken for granted.
+    _as_if_made_by(metadata.version("pipesim"), cost_usd_per_hour=Decimal(1))
+    assert "another build made it" in Repository.of([SHOP]).check(base_dir=base).scenarios[0].notes[-1]
+
+
+def test_an_entry_of_another_scenario_that_the_change_takes_out_warns(shop: Path, base: Path) -> None:
+    """Though it is not asked about: it is there, and would be new, and new ones break no rule of change."""
+    shutil.copy(SHOP, "other.yaml")
+    entry = read_baseline(BASELINE).entries["shop.yaml"]
+    write_baseline(Baseline(entries={"shop.yaml": entry, "other.yaml": entry, "gone.yaml": entry}), base / BASELINE)
+    found = Repository.of([SHOP]).check(base_dir=base)
+    assert found.baseline.notes == (
+        "gone.yaml was in the baseline, and the file is gone",
+        "other.yaml was in the baseline, and is not any more",
+    )
+    assert (found.verdict, found.scenarios[0].verdict) == ("warn", "pass")
+
+
+def test_a_baseline_that_is_named_is_looked_for_by_that_name_in_the_old_files(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    make_repository(folder)
+    (folder / "sub").mkdir()
+    for name in ("shop.yaml", "profiles.csv", "prices.yaml"):
+        (folder / name).rename(folder / "sub" / name)
+    repository = Repository.of([Path("sub/shop.yaml")], "sub/named.yaml")
+    repository.update(seeds=SEEDS)
+    base = Path(shutil.copytree(folder, tmp_path_factory.mktemp("base") / "repository"))
+    edit(folder / "sub/prices.yaml", ("1.00", "1.10"))
+    repository.update(seeds=SEEDS)
+    found = repository.check(base_dir=base)
+    (one,) = found.scenarios
+    assert (found.baseline.name, found.baseline.notes) == ("named.yaml", ())
+    assert (one.path, one.file) == ("shop.yaml", "sub/shop.yaml")
+    assert one.notes == ("the change replaces its entry in the baseline, $1.40/h → $1.50/h",)
+    assert (one.state, one.changes, one.attribution) == ("unchanged", (), ())
 
 
 def test_headroom_is_the_last_step_at_which_it_and_all_lower_ones_hold(shop: Path) -> None:
@@ -429,6 +656,12 @@ def test_windows_of_an_objective_hold_the_same_queries_at_every_load(shop: Path)
     found = headroom(Workload.of(scenario), PLAN)
     assert found >= 1
     assert simulate(scenario, PLAN).met
+    trace, last = scenario_trace(scenario), round(100 * found)
+    for step, holds in ((1, True), (50, True), (last, True), (last + 1, False)):
+        shutil.copy(SHOP, "loaded.yaml")
+        edit(Path("loaded.yaml"), ("every: 2s", f"every: {200_000_000 // step}us"))
+        loaded = Workload.of(load_scenario("loaded.yaml"), compress_time(trace, step / 100))
+        assert simulate(loaded, PLAN).met is holds
 
 
 def test_seeds_are_the_scenarios_own_and_those_after_it() -> None:

@@ -214,8 +214,11 @@ def test_metrics_that_both_sides_have_come_in_one_order() -> None:
     )
     now = side(exact={"cost": Decimal(1)}, p9=(1.0,) * 4, headroom=(1.0,) * 4, p50=(1.0,) * 4, p99=(1.0,) * 4)
     assert [change.metric for change in compared(before, now, ())] == ["cost", "p50", "p99", "headroom"]
-    with pytest.raises(InvalidInputError, match="'p9:1s' is about p9, which a side does not have; known on both"):
-        compared(before, now, fail_if("p9:1s"))
+    with pytest.raises(InvalidInputError, match="'p8:1s' is about p8, which was not simulated; known are"):
+        compared(before, now, fail_if("p8:1s"))
+    # What only the side of now has is told to a rule that is about it.
+    p9 = compared(before, now, fail_if("p9:+0%", "p9:1ms"))[1]
+    assert (p9.metric, p9.before, [outcome.broken for outcome in p9.outcomes]) == ("p9", None, [False, True])
 
 
 def test_a_new_scenario_has_budgets_alone() -> None:

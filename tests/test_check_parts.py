@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from check_repository import edit, make_repository
+from check_repository import PRICES, edit, make_repository
 from pipesim.check.attribution import MOST_PLAYERS, players_of, shapley
 from pipesim.check.changes import described_changes
 from pipesim.check.parts import Item, changed_items, differing_items, hashes_of, mixed, prices_of
-from pipesim.model import Scenario, load_scenario
+from pipesim.model import Plan, Scenario, StagePlan, load_scenario, write_plan
 from pipesim.planner import plan
+from pipesim.traces import scenario_trace
 
 Edits = tuple[tuple[str, str, str], ...]
 
@@ -145,6 +146,216 @@ def test_a_scenario_with_all_that_differs_answers_as_the_new_one(name: str, pair
         assert found.to_frame().equals(expected.to_frame())
         assert found.history.equals(expected.history)
     assert plan(before, verified=False).bound_usd_per_hour != plan(now, verified=False).bound_usd_per_hour
+
+
+TRAFFIC = "traffic: {poisson: {rate_qps: 40, duration: 20s}}"
+RECORDED = ("shop.yaml", TRAFFIC, "traffic: {file: seen.csv, column: t, unit: s}")
+RECIPE = ("shop.yaml", TRAFFIC, "traffic: {recipe: recipe.yaml}")
+NOISY = ("shop.yaml", "profiles: profiles.csv", "profiles: [profiles.csv, noisy.csv]")
+LISTED = ("shop.yaml", "prices: prices.yaml", "prices: prices.csv")
+PREVIOUS = ("shop.yaml", "max_replicas: 8", "max_replicas: 8, previous: {plan: now.yaml}")
+
+
+def with_more_files(pair: tuple[Path, Path]) -> None:
+    """Write beside both scenarios what the edits above name."""
+    for scenario in pair:
+        (scenario.parent / "seen.csv").write_text("t\n0\n1\n")
+        (scenario.parent / "recipe.yaml").write_text("traffic: {poisson: {rate_qps: 40, duration: 20s}}\n")
+        (scenario.parent / "noisy.csv").write_text(
+            "model,hardware,batch_size,latency_ms,noise_scv,noise_law,memory_gb\nalpha,gpu,1,10,1,gamma,2\n"
+        )
+        (scenario.parent / "prices.csv").write_text(
+            "name,kind,unit,price_usd_per_hour\ncpu,cpu,core,0.40\ngpu,gpu,gpu,1.00\n"
+        )
+        stages = {name: StagePlan(hardware="cpu", replicas=2) for name in ("first", "second")}
+        write_plan(Plan(stages=stages), scenario.parent / "now.yaml")
+
+
+@pytest.mark.parametrize(
+    ("both", "edits", "item"),
+    [
+        (
+            (),
+            (
+                ("shop.yaml", "  second: {model: beta, after: [first]}\n", ""),
+                ("shop.yaml", "  first:", "  second: {model: beta, after: [first]}\n  first:"),
+            ),
+            Item("pipeline", ""),
+        ),
+        ((), (("prices.yaml", "unit: core,", "unit: core, memory_gb: 8,"),), Item("prices", "cpu")),
+        ((NOISY,), (("noisy.csv", "gamma,2", "gamma,3"),), Item("profiles", "alpha")),
+        ((NOISY,), (("noisy.csv", "10,1", "10,2"),), Item("profiles", "alpha")),
+        ((NOISY,), (("noisy.csv", "gamma", "lognormal"),), Item("profiles", "alpha")),
+        ((RECORDED,), (("seen.csv", "1", "2"),), Item("traffic", "")),
+        ((RECIPE,), (("recipe.yaml", "40", "50"),), Item("traffic", "")),
+        ((PREVIOUS,), (("now.yaml", "replicas: 2", "replicas: 3"),), Item("space", "")),
+    ],
+    ids=[
+        "order of stages",
+        "memory of a unit",
+        "memory of a model",
+        "noise",
+        "law of noise",
+        "trace",
+        "recipe",
+        "plan",
+    ],
+)
+def test_all_that_an_answer_depends_on_is_a_change_of_its_item_and_is_taken_with_it(
+    both: Edits, edits: Edits, item: Item, pair: tuple[Path, Path]
+) -> None:
+    with_more_files(pair)
+    for scenario in pair:
+        for file, old, new in both:
+            edit(scenario.parent / file, (old, new))
+    before, now = edited(pair, *edits)
+    assert differing_items(before, now) == (item,)
+    mix = mixed(before, now, (item,))
+    assert hashes_of(mix) == hashes_of(now)
+    assert hashes_of(mixed(before, now, ())) == hashes_of(before)
+
+
+def test_traffic_from_another_file_is_taken_with_its_file(pair: tuple[Path, Path]) -> None:
+    with_more_files(pair)
+    before, now = edited(pair, RECORDED)
+    assert list(scenario_trace(mixed(before, now, [Item("traffic", "")])).times_ns) == [0, 10**9]
+    assert hashes_of(mixed(now, before, [Item("traffic", "")])) == hashes_of(before)
+
+
+def test_hardware_that_is_gone_takes_its_bundles_and_profiles_with_it(pair: tuple[Path, Path]) -> None:
+    """What the mix cannot pay for is nothing that its search may use."""
+    before, now = edited(
+        pair,
+        ("prices.yaml", "bundles:\n  duo: {cpu: 2}\n", ""),
+        ("profiles.csv", "beta,duo,1,50\n", ""),
+        ("profiles.csv", "alpha,cpu,8,40\n", ""),
+    )
+    items = differing_items(before, now)
+    assert items == (Item("profiles", "alpha"), Item("profiles", "beta"), Item("prices", "bundle duo"))
+    assert hashes_of(mixed(before, now, items)) == hashes_of(now)
+    for one in items[1:]:
+        assert "duo" not in [option.hardware for option in mixed(before, now, [one]).space["second"].options]
+    assert "duo" in [option.hardware for option in mixed(before, now, items[:1]).space["second"].options]
+
+
+def test_what_a_mix_cannot_pay_for_or_run_is_no_part_of_it(pair: tuple[Path, Path]) -> None:
+    before, now = edited(
+        pair,
+        ("profiles.csv", "gamma,cpu,1,1\n", "delta,cpu,1,1\ndelta,pair,1,1\n"),
+        ("shop.yaml", "model: alpha", "model: delta"),
+        ("prices.yaml", "  tpu", "  l4: {kind: gpu, unit: gpu, price_usd_per_hour: 0.01}\n  tpu"),
+        ("prices.yaml", "duo: {cpu: 2}", "duo: {cpu: 2}\n  pair: {l4: 2}"),
+    )
+    model, bundle, unit = Item("pipeline", "first"), Item("prices", "bundle pair"), Item("prices", "l4")
+    assert {model, bundle, unit} < set(differing_items(before, now))
+    for items, usable in (
+        ((model,), False),
+        ((model, bundle), False),
+        ((model, unit), False),
+        ((model, bundle, unit), True),
+    ):
+        options = mixed(before, now, items).space["first"].options
+        assert [option.hardware for option in options] == ["cpu", *(["pair"] if usable else [])]
+
+
+def test_a_price_is_what_it_amounts_to_and_is_found_in_a_table_too(pair: tuple[Path, Path]) -> None:
+    with_more_files(pair)
+    edit(pair[0], LISTED[1:])
+    before, now = edited(pair, LISTED, ("prices.csv", "0.40", "0.4"), ("prices.csv", "1.00", "1"))
+    assert hashes_of(before) == hashes_of(now)
+    before, now = edited(pair, ("prices.csv", "gpu,1", "gpu,2"))
+    (told,) = described_changes(differing_items(before, now), before, now, prices_of(before), pair[1], pair[1].parent)
+    assert (told.item, told.file, told.line) == ("gpu", "prices.csv", 3)
+
+
+TOLD: dict[str, tuple[Edits, tuple[str, ...], int | None]] = {
+    "hardware": (
+        (("profiles.csv", "beta,duo,1,50\n", ""), ("profiles.csv", "gamma,cpu", "beta,tpu,1,1\ngamma,cpu")),
+        ("duo is gone; tpu is new",),
+        7,
+    ),
+    "some of a curve": (
+        (("profiles.csv", "alpha,cpu,8,40", "alpha,cpu,8,80\nalpha,cpu,16,90"),),
+        ("cpu: other batch sizes, noise or memory",),
+        3,
+    ),
+    "two points": (
+        (("profiles.csv", "alpha,cpu,1,10\nalpha,cpu,8,40", "alpha,cpu,1,11\nalpha,cpu,8,80"),),
+        ("cpu, batch 8: 40 ms → 80 ms (+100.0%)",),
+        2,
+    ),
+    "new hardware": (
+        (
+            ("profiles.csv", "gamma,cpu", "beta,l4,1,1\ngamma,cpu"),
+            ("prices.yaml", "  tpu", "  l4: {kind: gpu, unit: gpu, price_usd_per_hour: 0.01}\n  tpu"),
+        ),
+        ("l4 is new", "is new, at 0.01 $/h"),
+        8,
+    ),
+    "a new bundle": (
+        (
+            ("profiles.csv", "gamma,cpu", "beta,trio,1,1\ngamma,cpu"),
+            ("prices.yaml", "duo: {cpu: 2}", "duo: {cpu: 2}\n  trio: {cpu: 3}"),
+        ),
+        ("trio is new", "is new"),
+        8,
+    ),
+    "what is gone": (
+        (
+            ("profiles.csv", "beta,gpu,1,15\nbeta,gpu,8,30\nbeta,cpu,1,60\nbeta,duo,1,50\n", "beta,cpu,1,60\n"),
+            ("prices.yaml", "  gpu: {kind: gpu, unit: gpu, price_usd_per_hour: 1.00}\n", ""),
+            ("prices.yaml", "bundles:\n  duo: {cpu: 2}\n", ""),
+        ),
+        ("duo is gone; gpu is gone", "is gone", "is gone"),
+        4,
+    ),
+    "memory": (
+        (("prices.yaml", "unit: core,", "unit: core, memory_gb: 8,"),),
+        ("as before, but its memory is not",),
+        2,
+    ),
+    "four fields": (
+        (
+            (
+                "shop.yaml",
+                "max_replicas: 8",
+                "min_replicas: 2, max_batch_size: 4, max_cost_usd_per_hour: 9, quota: {cpu: 9}",
+            ),
+        ),
+        ("search.max_replicas: removed; search.min_replicas: added; search.max_batch_size: added; and 2 more",),
+        9,
+    ),
+    "three fields": (
+        (("shop.yaml", "max_replicas: 8", "min_replicas: 2, max_batch_size: 4"),),
+        ("search.max_replicas: removed; search.min_replicas: added; search.max_batch_size: added",),
+        9,
+    ),
+    "two stages": (
+        (
+            ("shop.yaml", "{model: alpha}", "{model: alpha, batch_overhead: 5ms}"),
+            ("shop.yaml", "{model: beta,", "{model: beta, batch_overhead: 5ms,"),
+        ),
+        ("pipeline.first.batch_overhead: added; pipeline.second.batch_overhead: added",),
+        5,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_changes_are_told_in_words(name: str, pair: tuple[Path, Path]) -> None:
+    edits, texts, line = TOLD[name]
+    before, now = edited(pair, *edits)
+    told = described_changes(differing_items(before, now), before, now, prices_of(before), pair[1], pair[1].parent)
+    assert tuple(change.text for change in told) == texts
+    assert told[0].line == line
+
+
+def test_a_price_in_the_scenario_is_told_where_it_is(pair: tuple[Path, Path]) -> None:
+    for scenario in pair:
+        edit(scenario, ("prices: prices.yaml", "prices:\n  " + PRICES.strip().replace("\n", "\n  ")))
+    before, now = edited(pair, ("shop.yaml", "1.00", "1.10"))
+    (told,) = described_changes(differing_items(before, now), before, now, prices_of(before), pair[1], pair[1].parent)
+    assert (told.text, told.file, told.line) == ("1.0 → 1.1 $/h (+10.0%)", "shop.yaml", 11)
 
 
 costs = st.integers(0, 1000).map(Decimal)

@@ -161,7 +161,8 @@ class _Check:
         entry, scenario = self.entry, self.subject.scenario
         items = changed_items(entry.inputs, hashes_of(scenario))
         is_same = not items and entry.pipesim_version == version("pipesim")
-        if is_same and not (self.recheck or self.subject.is_doubted):
+        is_known = entry.measured.latency_ns.keys() >= set(self._quantiles())
+        if is_same and is_known and not (self.recheck or self.subject.is_doubted):
             return self._unchanged()
         evaluation = Evaluation(scenario, entry.plan, self.max_evaluations)
         costs, seeds = changed_costs(entry, evaluation), self._used_seeds()

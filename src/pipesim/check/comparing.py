@@ -93,8 +93,10 @@ def compared(
 ) -> tuple[MetricChange, ...]:
     """Return how each metric changed that both sides have, and what rules say of it.
 
-    Without a side before, each metric of now is told, changes break no rule, and budgets hold or do not. If a side was
-    not simulated at all, its plan fits no more: nothing simulated is told, and no rule about it broken.
+    A metric that only the side of now has is told if a rule is about it, which then breaks no rule about a change: so a
+    rule about a new quantile begins to hold when the baseline has it. Without a side before, each metric of now is
+    told, changes break no rule, and budgets hold or do not. If a side was not simulated at all, its plan fits no more:
+    nothing simulated is told, and no rule about it broken.
 
     Metrics come in the order of :mod:`pipesim.check.metrics`. The ends of an interval are each wrong with the
     probability of the tests, so a difference is certain when its interval leaves out 0.
@@ -112,10 +114,14 @@ def compared(
     Raises
     ------
     InvalidInputError
-        If a rule is about a metric that a side does not have, or about a change that one seed cannot tell from luck.
+        If a rule is about a metric that the side of now does not have, or about a change that one seed cannot tell from
+        luck.
     """
     first = before or now
     costs, samples = _on_both(first.exact, now.exact), _on_both(first.samples, now.samples)
+    asked = {rule.metric for rule in rules}
+    here = {metric_of(name): values for name, values in now.samples.items()}
+    samples |= {metric: ((), values) for metric, values in here.items() if metric in asked and metric not in samples}
     metrics = sorted([*costs, *samples], key=place_of)
     was_simulated = bool(first.samples and now.samples)
     rules = [rule for rule in rules if was_simulated or not rule.metric.is_simulated]
@@ -143,8 +149,8 @@ def _on_both(before: Mapping[str, T], now: Mapping[str, T]) -> dict[Metric, tupl
 def _check_rules(rules: Iterable[Rule], metrics: Sequence[Metric], seeds: int | None) -> None:
     for rule in rules:
         if rule.metric not in metrics:
-            remedy = f"known on both sides are {', '.join(metric.name for metric in metrics)}"
-            raise invalid("rule", rule.text, f"is about {rule.metric.name}, which a side does not have", remedy)
+            remedy = f"known are {', '.join(metric.name for metric in metrics)}"
+            raise invalid("rule", rule.text, f"is about {rule.metric.name}, which was not simulated", remedy)
         if rule.metric.is_simulated and not rule.is_budget and seeds is not None and seeds < _FEWEST:
             remedy = f"use at least {_FEWEST} seeds, or a budget such as p99:300ms"
             raise invalid("rule", rule.text, "is about a change that one seed cannot tell from luck", remedy)
