@@ -553,8 +553,11 @@ def test_recorded_arrivals_are_one_for_all_seeds_unless_a_seed_decides(
 
 def test_what_cannot_be_compared_names_the_scenario(shop: Path) -> None:
     Repository.of([SHOP]).update(seeds=1)
-    with pytest.raises(InvalidInputError, match=r"^shop.yaml: rule: 'p99:\+1%' is about a change that one seed cannot"):
+    with pytest.raises(InvalidInputError, match=r"^shop.yaml: rule: '.*' is about a change that one seed cannot tell"):
         checked("p99:+1%")
+    edit(SHOP, ("rate_qps: 40", "rate_qps: 0.001"))
+    with pytest.raises(InvalidInputError, match=r"^shop.yaml: traffic: 0 is how many queries there are"):
+        checked()
 
 
 def test_a_search_that_ends_by_its_budget_says_so(shop: Path) -> None:
