@@ -1,5 +1,6 @@
 """``pipesim baseline``: the file that ``pipesim check`` compares with."""
 
+from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,5 +104,5 @@ def _tables(file: Path, baseline: "Baseline", gone: tuple[str, ...]) -> "Rendera
             "met" if entry.met else "MISSED",
         )
     lines = [Text(printable(f"{path} is gone, and its entry with it")) for path in gone]
-    last = Text(printable(f"Wrote {file} with {counted(len(baseline.entries), 'scenario')}; commit it."))
+    last = Text(printable(f"Wrote {relpath(file)} with {counted(len(baseline.entries), 'scenario')}; commit it."))
     return Group(table, *lines, last)
