@@ -539,6 +539,7 @@ def check_bound(problem: Problem) -> None:
                 )
 
 
+@pytest.mark.slow
 @settings(PARITY, max_examples=80)
 @given(problems())
 def test_no_feasible_plan_is_below_the_bound_or_left_out(problem: Problem) -> None:

@@ -412,6 +412,7 @@ def test_the_baseline_lies_beside_the_settings(folder: Path, monkeypatch: pytest
     assert "p99.9" in [metric.metric for metric in found.metrics]
 
 
+@pytest.mark.slow
 def test_fewer_seeds_are_the_first_of_the_baseline(shop: Path) -> None:
     edit(SHOP, ("rate_qps: 40", "rate_qps: 41"))
     few, more = checked(seeds=2), checked(seeds=4)
@@ -428,6 +429,7 @@ def test_the_baseline_keeps_plans_if_asked(shop: Path) -> None:
     assert repository.update(keep_plans=True, seeds=SEEDS)[0].entries["shop.yaml"].plan == plan
 
 
+@pytest.mark.slow
 def test_the_committed_plan_runs_while_it_meets_the_objectives_though_another_is_cheaper(shop: Path) -> None:
     best = read_baseline(BASELINE).entries["shop.yaml"].plan
     Repository.of([SHOP]).update(plan=PLAN, seeds=SEEDS)
@@ -452,6 +454,7 @@ def test_the_committed_plan_runs_while_it_meets_the_objectives_though_another_is
     assert told() == ("pass", ("a cheaper plan than the committed one meets the objectives",))
 
 
+@pytest.mark.slow
 def test_prices_that_make_up_for_each_other_are_told_and_what_costs_nothing_is_not(shop: Path, base: Path) -> None:
     edit(shop / "prices.yaml", ("0.40", "0.50"), ("1.00", "0.90"))
     untold = checked("cost:+0%")
@@ -614,6 +617,7 @@ def test_an_entry_of_another_scenario_that_the_change_takes_out_warns(shop: Path
     assert (found.verdict, found.scenarios[0].verdict) == ("warn", "pass")
 
 
+@pytest.mark.slow
 def test_a_baseline_that_is_named_is_looked_for_by_that_name_in_the_old_files(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -702,6 +706,7 @@ class TestCommand:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(broken, schema)
 
+    @pytest.mark.slow
     def test_all_files_are_written(self, run: Run, folder: Path) -> None:
         make_repository(folder)
         run("baseline", "update", SHOP, "--seeds", SEEDS)

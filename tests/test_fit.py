@@ -433,6 +433,7 @@ class TestRecipe:
         for row in result.misfit.to_dict("records"):
             assert any(f"{row['index_of_dispersion']:.4g}" in line for line in header)
 
+    @pytest.mark.slow
     def test_a_report_is_json(self) -> None:
         report = fitted_report(fitted("bursts"))
         again = json.loads(json.dumps(report, allow_nan=False))

@@ -52,7 +52,7 @@ def assert_pieces_make_up(pieces: list[Piece], whole: Run) -> None:
 delays = st.sampled_from([4, 60, 100_000])
 
 
-@PARITY
+@settings(PARITY, max_examples=200)
 @given(delays.flatmap(lambda delay: cases(longest_delay=delay)), st.lists(st.integers(0, 40), max_size=4))
 def test_pieces_make_up_the_whole(case: Case, cuts: list[int]) -> None:
     cuts = [cut for cut in cuts if cut <= len(case.trace)]
