@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from check_repository import PRICES, edit, make_repository
 from pipesim.check.attribution import MOST_PLAYERS, players_of, shapley
 from pipesim.check.changes import described_changes
-from pipesim.check.parts import Item, changed_items, differing_items, hashes_of, mixed, prices_of
+from pipesim.check.parts import Item, changed_items, hashes_of, mixed, prices_of, truly_changed
 from pipesim.model import Plan, Scenario, StagePlan, load_scenario, write_plan
 from pipesim.planner import plan
 from pipesim.traces import scenario_trace
@@ -28,6 +28,10 @@ def edited(pair: tuple[Path, Path], *edits: tuple[str, str, str]) -> tuple[Scena
     for file, old, new in edits:
         edit(pair[1].parent / file, (old, new))
     return load_scenario(pair[0]), load_scenario(pair[1])
+
+
+def differing_items(before: Scenario, now: Scenario) -> tuple[Item, ...]:
+    return truly_changed(changed_items(hashes_of(before), hashes_of(now)), before, now)
 
 
 CHANGES: dict[str, tuple[Edits, tuple[Item, ...], str, int | None]] = {

@@ -3,12 +3,10 @@
 import json
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pytest
 
 from bad_input.answers import Answer, assert_one_clear_line
 from check_reports import hostile, several
+from local_server import serving
 from pipesim.check.outputs import pull_request_comment
 from pipesim.check.outputs.markdown import MARKER
 from pipesim.check.outputs.pull_request import PullRequest, graphql_url, write_comment
@@ -94,16 +93,8 @@ def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
     server = GitHub()
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"github": server}))
-    server.address = f"http://127.0.0.1:{httpd.server_port}"
-    thread = threading.Thread(target=partial(httpd.serve_forever, poll_interval=0.01))
-    thread.start()
-    try:
+    with serving(type("Bound", (Handler,), {"github": server})) as server.address:
         yield server
-    finally:
-        httpd.shutdown()
-        thread.join()
-        httpd.server_close()
 
 
 @pytest.fixture

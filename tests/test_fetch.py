@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import pytest
 import yaml
 
 from bad_input.answers import assert_one_clear_line, files_below
+from local_server import serving
 from pipesim.errors import InvalidInputError
 from pipesim.model.traffic import RecordedTraffic
 from pipesim.traces.fetch import cache_folder, fetch
@@ -70,18 +70,8 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def served(context: ssl.SSLContext | None = None) -> Iterator[Server]:
     server = Server()
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"served": server}))
-    if context is not None:
-        httpd.socket = context.wrap_socket(httpd.socket, server_side=True)
-    server.address = f"http{'' if context is None else 's'}://127.0.0.1:{httpd.server_port}"
-    thread = threading.Thread(target=partial(httpd.serve_forever, poll_interval=0.01))
-    thread.start()
-    try:
+    with serving(type("Bound", (Handler,), {"served": server}), context) as server.address:
         yield server
-    finally:
-        httpd.shutdown()
-        thread.join()
-        httpd.server_close()
 
 
 @pytest.fixture

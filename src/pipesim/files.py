@@ -116,6 +116,15 @@ def resolved(path: Path) -> Path | None:
     return target
 
 
+def place_of(file: Path, top: Path) -> str | None:
+    """Return the path of a file relative to a folder above it, with forward slashes; None if it is not above it.
+
+    A file that is a symbolic link goes by its own name; links to folders are followed.
+    """
+    target, root = file.parent.resolve() / file.name, top.resolve()
+    return target.relative_to(root).as_posix() if target.is_relative_to(root) else None
+
+
 def check_input(path: Path, where: str, remedy: str, *, allow_outside: bool = False) -> None:
     """Check that a file which the user names is there.
 

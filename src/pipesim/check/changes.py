@@ -224,8 +224,7 @@ def _price_place(name: str) -> Place:
 
 
 def _line(document: YamlDocument, place: Place) -> int | None:
-    known = next(place[:end] for end in range(len(place), -1, -1) if place[:end] in document.lines)
-    return document.lines[known] if document.from_file else None
+    return document.line_of(place) if document.from_file else None
 
 
 def _profile_spot(model: str, references: Sequence[str], before: Scenario | None, now: Scenario) -> Spot | None:

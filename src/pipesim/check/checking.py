@@ -14,17 +14,15 @@ from pipesim.check.changes import described_changes, relative_to
 from pipesim.check.comparing import Side, compared
 from pipesim.check.costs import changed_costs, exact_before, exact_now, new_costs, prices_between, unchanged_costs
 from pipesim.check.evaluation import Evaluation
-from pipesim.check.fields import Part, Verdict
+from pipesim.check.fields import UPDATE, Part, Verdict
 from pipesim.check.measures import SEEDS, measured, seeds_from
-from pipesim.check.parts import WHOLE, Item, changed_items, differing_items, hashes_of, mixed, prices_of
+from pipesim.check.parts import WHOLE, Item, changed_items, hashes_of, mixed, prices_of, truly_changed
 from pipesim.check.report import BaselineNote, CheckReport, Costs, Effect, MetricChange, ScenarioCheck, StageChange
-from pipesim.check.thresholds import Rule
+from pipesim.check.thresholds import Rule, quantiles_in
 from pipesim.check.verdicts import (
     MISSED_BEFORE,
     NONE_BEFORE,
     TAMPERED,
-    UPDATE,
-    is_of_other_inputs,
     judged,
     notes_on,
     verdict_on,
@@ -159,7 +157,8 @@ class _Check:
     def run(self) -> ScenarioCheck:
         """Return what became of it."""
         entry, scenario = self.entry, self.subject.scenario
-        items = changed_items(entry.inputs, hashes_of(scenario))
+        hashes = hashes_of(scenario)
+        items, is_stale = changed_items(entry.inputs, hashes), False
         is_same = not items and entry.pipesim_version == version("pipesim")
         is_known = entry.measured.latency_ns.keys() >= set(self._quantiles())
         if is_same and is_known and not (self.recheck or self.subject.is_doubted):
@@ -173,8 +172,9 @@ class _Check:
         metrics = compared(self._side_before(costs), now, self.subject.rules)
         before, differs = self.subject.before, any(metric.change for metric in metrics)
         if before is not None and not is_same:
-            items = differing_items(before, scenario)
-        is_stale = before is not None and not is_same and is_of_other_inputs(entry, before)
+            old = hashes_of(before)
+            items = truly_changed(changed_items(old, hashes), before, scenario)
+            is_stale = bool(changed_items(entry.inputs, old))
         attribution, note = self._attributed(evaluation, costs, items, is_stale=is_stale)
         verdict, reasons = verdict_on(evaluation, metrics, missed_before=self._missed_before())
         return ScenarioCheck(
@@ -214,7 +214,7 @@ class _Check:
             verdict, reasons = worst([verdict, "warn"]), (MISSED_BEFORE, *reasons)
         if not entry.met and entry.best_plan is None:
             verdict, reasons = "infeasible", (NONE_BEFORE, *reasons)
-        runs = entry.plan if entry.met else entry.best_plan
+        runs = entry.paid_plan
         return ScenarioCheck(
             path=self.subject.path,
             name=self.subject.scenario.name,
@@ -241,8 +241,7 @@ class _Check:
 
     def _quantiles(self) -> tuple[str, ...]:
         """Return the quantiles that the baseline has, and those that rules are about."""
-        asked = (rule.metric.name for rule in self.subject.rules if rule.metric.unit == "s")
-        return (*self.entry.measured.latency_ns, *asked)
+        return (*self.entry.measured.latency_ns, *quantiles_in(self.subject.rules))
 
     def _used_seeds(self) -> tuple[int, ...]:
         seeds = self.entry.seeds
@@ -319,8 +318,7 @@ def _new(subject: Subject, seed_count: int, max_evaluations: int) -> ScenarioChe
         metrics: tuple[MetricChange, ...] = ()
     else:
         seeds = seeds_from(subject.scenario.seed, seed_count)
-        asked = [rule.metric.name for rule in subject.rules if rule.metric.unit == "s"]
-        samples = measured(subject.scenario, best, seeds, asked)
+        samples = measured(subject.scenario, best, seeds, quantiles_in(subject.rules))
         metrics = compared(None, Side(seeds, exact_now(costs), _samples(samples)), subject.rules)
         rules_say, why = judged(metrics)
         verdict, reasons = worst([rules_say, "warn"]), (f"it is not in the baseline: {UPDATE}", *why)

@@ -12,8 +12,8 @@ from pipesim.model.hardware import Catalogue
 
 def changed_costs(entry: Entry, evaluation: Evaluation) -> Costs:
     """Return the costs of a scenario that was evaluated anew."""
-    before, now = cost_before(entry), evaluation.cost_usd_per_hour
-    paid_now = None if (paid := _plan_before(entry)) is None else _cost(paid, evaluation.scenario.catalogue)
+    before, now = entry.paid_usd_per_hour, evaluation.cost_usd_per_hour
+    paid_now = None if (paid := entry.paid_plan) is None else _cost(paid, evaluation.scenario.catalogue)
     price_effect = plan_effect = None
     if before is not None and paid_now is not None:
         price_effect = paid_now - before
@@ -32,7 +32,7 @@ def changed_costs(entry: Entry, evaluation: Evaluation) -> Costs:
 
 def unchanged_costs(entry: Entry) -> Costs:
     """Return the costs of a scenario that is what it was."""
-    cost = cost_before(entry)
+    cost = entry.paid_usd_per_hour
     return Costs(
         before=cost,
         now=cost,
@@ -57,15 +57,6 @@ def new_costs(now: Decimal | None) -> Costs:
         price_effect=None,
         plan_effect=None,
     )
-
-
-def cost_before(entry: Entry) -> Decimal | None:
-    """Return what the plan cost that ran: the committed one if it met the objectives, else the cheapest that did."""
-    return entry.cost_usd_per_hour if entry.met else entry.best_cost_usd_per_hour
-
-
-def _plan_before(entry: Entry) -> Plan | None:
-    return entry.plan if entry.met else entry.best_plan
 
 
 def _cost(plan: Plan, catalogue: Catalogue) -> Decimal | None:

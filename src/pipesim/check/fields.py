@@ -14,6 +14,8 @@ Part = Literal["pipeline", "profiles", "prices", "traffic", "slo", "space"]
 PARTS: tuple[Part, ...] = ("pipeline", "profiles", "prices", "traffic", "slo", "space")
 Verdict = Literal["pass", "warn", "fail", "infeasible"]
 """From good to bad."""
+UPDATE = "run pipesim baseline update"
+"""What to do about a baseline that does not fit."""
 VERDICTS: tuple[Verdict, ...] = ("pass", "warn", "fail", "infeasible")
 
 # No exponents: the text of 1e999999999 would fill the memory.

@@ -12,7 +12,7 @@ from typing import TypeVar
 from pipesim.check.baseline import Entry, read_baseline
 from pipesim.check.settings import Settings, settings_in
 from pipesim.errors import PipesimError, invalid
-from pipesim.files import Workspace
+from pipesim.files import Workspace, place_of
 from pipesim.model import Scenario, load_scenario
 
 DEFAULT_BASELINE = "pipesim-baseline.yaml"
@@ -139,12 +139,3 @@ class OldFiles:
         """Return the file by which the settings know a scenario of now."""
         place = place_of(file, self.top)
         return file if place is None else self.folder / place
-
-
-def place_of(file: Path, top: Path) -> str | None:
-    """Return the path of a file relative to a folder above it, with forward slashes; None if it is not above it.
-
-    A file that is a symbolic link goes by its own name; links to folders are followed.
-    """
-    target, root = file.parent.resolve() / file.name, top.resolve()
-    return target.relative_to(root).as_posix() if target.is_relative_to(root) else None

@@ -85,17 +85,13 @@ def files_of(scenario: Scenario) -> tuple[InputFile, ...]:
     return (*scenario.inputs, *recorded)
 
 
-def differing_items(before: Scenario, now: Scenario) -> tuple[Item, ...]:
-    """Return the items that are not what they were, in the order of the parts.
+def truly_changed(items: Iterable[Item], before: Scenario, now: Scenario) -> tuple[Item, ...]:
+    """Return those of the changed items of two scenarios that are not what they were, in their order.
 
-    Less than what :func:`changed_items` tells from hashes alone: the profile of a model that a stage newly runs, or the
-    price of a unit that the search may newly use, may have been there unchanged all along.
+    Hashes alone tell more: the profile of a model that a stage newly runs, or the price of a unit that the search may
+    newly use, may have been there unchanged all along.
     """
-    return tuple(
-        item
-        for item in changed_items(hashes_of(before), hashes_of(now))
-        if _said_of(before, item) is None or _said_of(before, item) != _said_of(now, item)
-    )
+    return tuple(item for item in items if (said := _said_of(before, item)) is None or said != _said_of(now, item))
 
 
 def mixed(before: Scenario, now: Scenario, items: Iterable[Item]) -> Scenario:
@@ -156,7 +152,10 @@ def _take(held: dict[str, Any], other: Mapping[str, Any], name: str) -> None:
 
 
 def _said_of(scenario: Scenario, item: Item) -> Any:
-    """Return what a scenario says of an item, whether an answer may depend on it or not; None of what it lacks."""
+    """Return what a scenario says of a profile or a price, whether an answer may depend on it or not.
+
+    None of what it lacks, and of other parts, of which hashes tell all.
+    """
     if item.part == "profiles":
         return _curves(scenario, item.name) or None
     if item.part == "prices":
@@ -164,7 +163,7 @@ def _said_of(scenario: Scenario, item: Item) -> Any:
         if item.name.startswith(BUNDLE):
             return bundles.get(item.name.removeprefix(BUNDLE))
         return _unit(units[item.name]) if item.name in units else None
-    return _contents(scenario)[item.part].get(item.name)
+    return None
 
 
 def _contents(scenario: Scenario) -> dict[Part, dict[str, Any]]:

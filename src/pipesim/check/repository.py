@@ -7,15 +7,15 @@ from pathlib import Path
 from pipesim.check.baseline import Baseline, Entry, path_in_baseline, read_baseline, write_baseline
 from pipesim.check.checking import Subject, check, named
 from pipesim.check.committing import entry_of
+from pipesim.check.fields import UPDATE
 from pipesim.check.measures import SEEDS
-from pipesim.check.old_files import DEFAULT_BASELINE, OldFiles, place_of, top_of
+from pipesim.check.old_files import DEFAULT_BASELINE, OldFiles, top_of
 from pipesim.check.report import BaselineNote, CheckReport
 from pipesim.check.settings import Settings, settings_in
-from pipesim.check.thresholds import Rule
-from pipesim.check.verdicts import UPDATE
+from pipesim.check.thresholds import Rule, quantiles_in
 from pipesim.check.wording import value
 from pipesim.errors import InvalidInputError, invalid
-from pipesim.files import sha256
+from pipesim.files import place_of, sha256
 from pipesim.model import Plan, load_scenario
 from pipesim.planner.planning import MAX_EVALUATIONS
 
@@ -165,13 +165,12 @@ class Repository:
             if on_scenario is not None:
                 on_scenario(path)
             kept = entries[path].plan if keep_plans and path in entries else plan
-            asked = [rule.metric.name for rule in self.settings.rules_for(file) if rule.metric.unit == "s"]
             with named(path):
                 entries[path] = entry_of(
                     load_scenario(file, allow_outside=self.allow_outside),
                     kept,
                     seeds=seeds or self.settings.seeds_for(file) or SEEDS,
-                    quantiles=asked,
+                    quantiles=quantiles_in(self.settings.rules_for(file)),
                     max_evaluations=max_evaluations,
                 )
         baseline = Baseline(entries=entries)

@@ -151,6 +151,15 @@ def replaced(general: Iterable[Rule], special: Iterable[Rule]) -> tuple[Rule, ..
     return (*(rule for rule in general if (rule.level, rule.metric.name) not in taken), *special)
 
 
+def quantiles_in(rules: Iterable[Rule]) -> tuple[str, ...]:
+    """Return the quantiles of the latency that rules are about, in their order.
+
+    >>> quantiles_in(rules_of(["cost:+5%", "p99.9:+10%"], "fail"))
+    ('p99.9',)
+    """
+    return tuple(rule.metric.name for rule in rules if rule.metric.unit == "s")
+
+
 def _number(digits: str, where: str, text: str, remedy: str, most: int) -> Fraction:
     if not _NUMBER.fullmatch(digits):
         raise invalid(where, text, "has no threshold that is a plain number of up to 18 digits", remedy)

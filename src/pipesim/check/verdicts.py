@@ -5,14 +5,11 @@ from importlib.metadata import version
 
 from pipesim.check.baseline import Entry
 from pipesim.check.evaluation import Evaluation
-from pipesim.check.fields import VERDICTS, Verdict
-from pipesim.check.parts import changed_items, hashes_of
+from pipesim.check.fields import UPDATE, VERDICTS, Verdict
 from pipesim.check.report import MetricChange, Outcome
 from pipesim.check.wording import change, value
-from pipesim.model import Scenario
 from pipesim.planner import Infeasible
 
-UPDATE = "run pipesim baseline update"
 TAMPERED = (
     f"the baseline is not what this program finds for the same inputs: another build made it, or a hand; {UPDATE}"
 )
@@ -59,11 +56,6 @@ def why_none(evaluation: Evaluation) -> str:
     """Return why no plan was found that meets the objectives."""
     found = evaluation.search
     return found.reason if isinstance(found, Infeasible) else "the search ended by its budget before it found a plan"
-
-
-def is_of_other_inputs(entry: Entry, before: Scenario) -> bool:
-    """Return whether a baseline is not that of the old files, but of older ones."""
-    return bool(changed_items(entry.inputs, hashes_of(before)))
 
 
 def notes_on(entry: Entry, evaluation: Evaluation, *, is_stale: bool) -> tuple[str, ...]:

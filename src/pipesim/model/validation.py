@@ -40,15 +40,12 @@ def validated(cls: type[M], document: YamlDocument) -> M:
         return cls.model_validate(document.data)
     except ValidationError as error:
         problems = error.errors(include_url=False)
-        first = min(problems, key=lambda problem: (_line(problem, document), problem["type"] == "missing"))
+        first = min(
+            problems, key=lambda problem: (document.line_of(_place(problem, document)), problem["type"] == "missing")
+        )
         others = len({_place(problem, document) for problem in problems}) - 1
         more = f" (and {others} more)" if others else ""
         raise InvalidInputError(_message(first, cls, document) + more) from None
-
-
-def _line(problem: ErrorDetails, document: YamlDocument) -> int:
-    place = _place(problem, document)
-    return next(document.lines[place[:end]] for end in range(len(place), -1, -1) if place[:end] in document.lines)
 
 
 def _place(problem: ErrorDetails, document: YamlDocument) -> tuple[str | int, ...]:

@@ -37,10 +37,13 @@ class YamlDocument:
     lines: dict[Place, int]
     from_file: bool = True
 
+    def line_of(self, place: Place) -> int:
+        """Return the line of the field at `place`, or of the nearest above it that exists."""
+        return next(self.lines[place[:end]] for end in range(len(place), -1, -1) if place[:end] in self.lines)
+
     def where(self, place: Place) -> str:
         """Return ``file:line: field`` for the field at `place`, with the line of the nearest that exists."""
-        known = next(place[:end] for end in range(len(place), -1, -1) if place[:end] in self.lines)
-        line, field = self.lines[known], ".".join(str(part)[:_LONGEST_NAME] for part in place)
+        line, field = self.line_of(place), ".".join(str(part)[:_LONGEST_NAME] for part in place)
         return self.name + (f":{line}" if self.from_file else "") + (f": {field}" if field else "")
 
     def with_value(self, place: Place, value: Any) -> "YamlDocument":

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from pipesim.check.baseline.entry import SCHEMA_VERSION, Baseline, Entry
+from pipesim.check.fields import UPDATE
 from pipesim.errors import FileFormatError, invalid
 from pipesim.files import check_input, decode_text, read_bytes, write_atomically
 from pipesim.model.validation import validated
@@ -33,8 +34,7 @@ MIGRATIONS: Mapping[int, Migration] = {}
 """By schema version, what makes the data of a file of that version data of the next one."""
 
 _HEAD = "# Written by pipesim baseline update. Change the scenarios, and not this file.\n"
-_UPDATE = "run pipesim baseline update"
-_ANEW = f"remove it and {_UPDATE}"
+_ANEW = f"remove it and {UPDATE}"
 _DIGEST = "digest"
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
 # What no version of YAML reads as anything but text, the few words aside that PyYAML quotes by itself. A SHA-256 may
@@ -68,11 +68,11 @@ def read_baseline(
         written.
     """
     path = Path(path)
-    check_input(path, "baseline", f"give the path of a baseline file, or {_UPDATE} to make one")
+    check_input(path, "baseline", f"give the path of a baseline file, or {UPDATE} to make one")
     text = decode_text(read_bytes(path, MAX_BYTES), path.name)
     if conflict := _CONFLICT.search(text):
         line = text.count("\n", 0, conflict.start()) + 1
-        raise FileFormatError(f"{path.name}:{line}: holds a conflict of a merge; take one side of it and {_UPDATE}")
+        raise FileFormatError(f"{path.name}:{line}: holds a conflict of a merge; take one side of it and {UPDATE}")
     document = parse_yaml(text, path.name, max_values=MAX_VALUES)
     data = document.data
     if not isinstance(data, dict):
@@ -82,7 +82,7 @@ def read_baseline(
     if type(version) is int and version > SCHEMA_VERSION:
         raise FileFormatError(
             f"{document.where(('schema_version',))}: is {version}, newer than the {SCHEMA_VERSION} that this version of"
-            f" pipesim reads; install a newer pipesim, or remove it and {_UPDATE} with this one"
+            f" pipesim reads; install a newer pipesim, or remove it and {UPDATE} with this one"
         )
     while isinstance(version, int) and version in migrations:
         data = migrations[version](data)
@@ -126,7 +126,7 @@ def _checked_entries(entries: Any, document: YamlDocument, leave_out: Collection
             checked[path] = content = {name: value for name, value in entry.items() if name != _DIGEST}
             if entry.get(_DIGEST) != _digest(content):
                 rule = "is not the digest of this entry: a hand or a merge has changed it"
-                raise invalid(document.where(("entries", path)), entry.get(_DIGEST), rule, _UPDATE)
+                raise invalid(document.where(("entries", path)), entry.get(_DIGEST), rule, UPDATE)
     return checked
 
 

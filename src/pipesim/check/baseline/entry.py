@@ -1,5 +1,6 @@
 """What a baseline holds, and the paths by which it knows scenarios."""
 
+from decimal import Decimal
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Final, Literal, Self
 
@@ -7,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from pipesim.check.fields import Part, Sha256, Usd
 from pipesim.errors import invalid
+from pipesim.files import place_of
 from pipesim.model import Plan
 from pipesim.model.fields import Listed, Model, Name, QuantileName, Seed, Text
 
@@ -73,6 +75,16 @@ class Entry(Model):
     seeds: Annotated[Listed[Seed], Field(max_length=1000)]
     measured: Measured
 
+    @property
+    def paid_plan(self) -> Plan | None:
+        """Return the plan that ran: the committed one if it met the objectives, else the cheapest that did."""
+        return self.plan if self.met else self.best_plan
+
+    @property
+    def paid_usd_per_hour(self) -> Decimal | None:
+        """Return what that plan cost."""
+        return self.cost_usd_per_hour if self.met else self.best_cost_usd_per_hour
+
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
         measured = self.measured
@@ -108,11 +120,10 @@ def path_in_baseline(scenario: str | Path, baseline: str | Path) -> str:
     InvalidInputError
         If the scenario is not in the folder of the baseline, or below it.
     """
-    scenario, folder = Path(scenario), Path(baseline).parent.resolve()
-    file = scenario.parent.resolve() / scenario.name
-    if not file.is_relative_to(folder):
+    place = place_of(Path(scenario), Path(baseline).parent)
+    if place is None:
         remedy = "keep the baseline in a folder above all its scenarios"
         raise invalid(
             "scenario", str(scenario), f"is not below the folder of the baseline {Path(baseline).name}", remedy
         )
-    return _scenario_path(file.relative_to(folder).as_posix())
+    return _scenario_path(place)
